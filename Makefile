@@ -1,0 +1,35 @@
+# `make race` and `make test` set up everything on a fresh machine with Python 3.11 or newer.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check
+
+.PHONY: race test bench lint setup clean
+.DEFAULT_GOAL := test
+
+setup: $(VENV)/.ready
+
+# torch goes first and alone: what is installed after it then finds it there and fetches no second build.
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -q -c constraints.txt torch
+	$(PIP) install -q -c constraints.txt -e '.[dev]'
+	touch $@
+
+race: setup
+	$(BIN)/downslope race digits
+
+test: setup
+	$(BIN)/python -m pytest -n 2
+
+bench: setup
+	$(PIP) install -q -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m benchmarks
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist src/*.egg-info

@@ -1,0 +1,173 @@
+"""What a formula may use: symbols with Python's operators, and functions that take symbols, tensors or numbers.
+
+Because the functions also take tensors and numbers, a formula can be called directly, in a notebook or a test.
+"""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any, NoReturn
+
+import numpy as np
+import torch
+
+from ..errors import FormulaError
+from .graph import CONDITIONS, OPS, Node, const, node, text
+
+
+class Symbol:
+    """A value that is not known yet: what a formula is called with when it is traced."""
+
+    __slots__ = ("node",)
+
+    def __init__(self, node: Node):
+        self.node = node
+
+    def __repr__(self) -> str:
+        return text(self.node)
+
+    def _refuse(self, *_: Any) -> NoReturn:
+        raise FormulaError(
+            f"the value of `{self!r}` is not known while the formula is traced, so it cannot be used with `if`, `and`, "
+            "`or`, `not`, `while`, min(), max(), float() or the math module; write where(condition, a, b), maximum(a, b), "
+            "`&`, `|`, `~`, or a function from downslope such as downslope.sqrt"
+        )
+
+    __bool__ = __float__ = __int__ = __index__ = __iter__ = __len__ = _refuse
+
+    def _refuse_library(self, function: Any, *_: Any, **__: Any) -> NoReturn:
+        name = getattr(function, "__name__", str(function))
+        hint = f"downslope.{name}" if name in FUNCTIONS else f"the functions from downslope: {', '.join(FUNCTIONS)}"
+        raise FormulaError(f"`{name}` of another library cannot take a traced value; use {hint}")
+
+    __array_ufunc__ = _refuse_library
+
+    @classmethod
+    def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> NoReturn:
+        cls._refuse_library(None, function)  # type: ignore[arg-type]
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise FormulaError(
+            f"`.{name}` on `{self!r}`: a formula is element-wise mathematics on values, without tensor methods or "
+            f"attributes; write it with + - * / ** and the functions from downslope: {', '.join(FUNCTIONS)}"
+        )
+
+    def __getitem__(self, index: Any) -> NoReturn:
+        raise FormulaError(f"`{self!r}[{index!r}]`: a formula is element-wise, a value has no parts to index")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _node(value: Any) -> Node:
+    if isinstance(value, Symbol):
+        return value.node
+    if isinstance(value, numbers.Real | np.bool_):
+        return const(float(value))
+    raise FormulaError(f"a formula computes with numbers and the values it is given, not with {type(value).__name__} `{value!r}`")
+
+
+def apply(op: str, *args: Any) -> Any:
+    """The operation on symbols (gives a symbol), tensors (a tensor) or numbers (a number)."""
+    if any(isinstance(a, Symbol) for a in args):
+        return Symbol(node(op, *map(_node, args)))
+    if any(isinstance(a, torch.Tensor) for a in args):
+        return OPS[op].tensor(*args)
+    return OPS[op].number(*(np.float64(a) if isinstance(a, float) else a for a in args))
+
+
+def _operators() -> None:
+    reflected = {"add", "sub", "mul", "div", "pow", "and", "or"}
+    dunder = {"div": "truediv", "not": "invert"}
+    for op in ("add", "sub", "mul", "div", "pow", "and", "or", "lt", "le", "gt", "ge", "eq", "ne", "neg", "abs", "not"):
+        name = dunder.get(op, op)
+        setattr(Symbol, f"__{name}__", lambda *a, op=op: apply(op, *a))
+        if op in reflected:
+            setattr(Symbol, f"__r{name}__", lambda a, b, op=op: apply(op, b, a))
+
+
+_operators()
+
+
+def sqrt(x: Any) -> Any:
+    """The square root, element by element."""
+    return apply("sqrt", x)
+
+
+def exp(x: Any) -> Any:
+    """e to the power of x, element by element."""
+    return apply("exp", x)
+
+
+def log(x: Any) -> Any:
+    """The natural logarithm, element by element."""
+    return apply("log", x)
+
+
+def tanh(x: Any) -> Any:
+    """The hyperbolic tangent, element by element."""
+    return apply("tanh", x)
+
+
+def sin(x: Any) -> Any:
+    """The sine, element by element."""
+    return apply("sin", x)
+
+
+def cos(x: Any) -> Any:
+    """The cosine, element by element."""
+    return apply("cos", x)
+
+
+def atan2(y: Any, x: Any) -> Any:
+    """The angle of the point (x, y), in (-pi, pi]."""
+    return apply("atan2", y, x)
+
+
+def floor(x: Any) -> Any:
+    """The largest whole number not above x."""
+    return apply("floor", x)
+
+
+def abs(x: Any) -> Any:
+    """The absolute value; Python's own abs() works as well."""
+    return apply("abs", x)
+
+
+def sign(x: Any) -> Any:
+    """-1, 0 or 1; the sign of nan is 0, as in torch."""
+    return apply("sign", x)
+
+
+def maximum(a: Any, b: Any) -> Any:
+    """The larger of two values; nan if either is nan."""
+    return apply("maximum", a, b)
+
+
+def minimum(a: Any, b: Any) -> Any:
+    """The smaller of two values; nan if either is nan."""
+    return apply("minimum", a, b)
+
+
+def clip(x: Any, low: Any, high: Any) -> Any:
+    """x, or the bound that it is beyond."""
+    return minimum(maximum(x, low), high)
+
+
+def isfinite(x: Any) -> Any:
+    """True where x is neither infinite nor nan."""
+    return apply("isfinite", x)
+
+
+def where(condition: Any, yes: Any, no: Any) -> Any:
+    """`yes` where the condition holds, `no` elsewhere: what a formula writes instead of `if`."""
+    if isinstance(condition, Symbol) and condition.node.op not in CONDITIONS:
+        raise FormulaError(f"where({condition!r}, ...): the first argument must be a comparison, such as `t == 1` or `x > 0`")
+    return apply("where", condition, yes, no)
+
+
+FUNCTIONS = {
+    f.__name__: f
+    for f in (sqrt, exp, log, tanh, sin, cos, atan2, floor, abs, sign, maximum, minimum, clip, isfinite, where)
+}
