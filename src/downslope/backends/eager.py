@@ -1,0 +1,34 @@
+"""Graph -> torch operations: the meaning of every formula, and the way for all that the kernels do not cover."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from ..compiler.graph import OPS, Graph, Node, walk
+
+Value = torch.Tensor | float | bool
+
+
+def run(graph: Graph, tensors: Mapping[str, torch.Tensor], scalars: Mapping[str, float | torch.Tensor]) -> dict[str, Value]:
+    """The new values of p and the states. In float64 this is what the formula means."""
+    values: dict[Node, Value] = {}
+    with np.errstate(all="ignore"):
+        for n in walk(graph.outputs.values()):
+            values[n] = _value(n, [values[a] for a in n.args], tensors, scalars)
+    return {name: values[n] for name, n in graph.outputs.items()}
+
+
+def _value(n: Node, args: list[Value], tensors: Mapping[str, torch.Tensor], scalars: Mapping[str, float | torch.Tensor]) -> Value:
+    if n.op == "const":
+        return n.value  # type: ignore[return-value]
+    if n.op == "scalar":
+        return scalars[n.value]  # type: ignore[index]
+    if n.op == "tensor":
+        return tensors[n.value]  # type: ignore[index]
+    if any(isinstance(a, torch.Tensor) for a in args):
+        return OPS[n.op].tensor(*args)
+    result = OPS[n.op].number(*(np.float64(a) if type(a) is float else a for a in args))
+    return bool(result) if isinstance(result, bool | np.bool_) else float(result)
