@@ -1,0 +1,91 @@
+"""What the figures must reach, and whether they do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from .cases import Case, speedup
+from .measure import geometric_mean
+from .peers import OPTIMIZERS
+from .shapes import SHAPES
+
+LARGE = [name for name, shape in SHAPES.items() if shape.large]
+
+
+class Target(NamedTuple):
+    """`met` is None where the run did not measure what the target asks for."""
+
+    name: str
+    wanted: str
+    found: str
+    met: bool | None
+
+
+def _of(cases: Iterable[Case], shape: str) -> dict[str, Case]:
+    return {case["optimizer"]: case for case in cases if case["shape"] == shape}
+
+
+def mean_speedup(cases: Iterable[Case], shape: str) -> tuple[float, int] | None:
+    """Geometric mean over the optimizers measured on this shape, and their number."""
+    values = [value for case in _of(cases, shape).values() if (value := speedup(case)) is not None]
+    return (geometric_mean(values), len(values)) if values else None
+
+
+def _complete(cases: list[Case], shapes: Iterable[str]) -> bool:
+    return all(set(_of(cases, shape)) == set(OPTIMIZERS) for shape in shapes)
+
+
+def _mean_target(cases: list[Case], shape: str, least: float) -> Target:
+    name, wanted = f"mean speed-up, {SHAPES[shape].title}", f"≥ {least:g} ×"
+    mean = mean_speedup(cases, shape)
+    if mean is None:
+        return Target(name, wanted, "not measured", None)
+    value, count = mean
+    if not _complete(cases, [shape]):
+        return Target(name, wanted, f"{value:.2f} × ({count} of {len(OPTIMIZERS)})", None)
+    return Target(name, wanted, f"{value:.2f} ×", value >= least)
+
+
+def _worst_target(name: str, wanted: str, most: float, found: dict[str, float], complete: bool) -> Target:
+    """No case may exceed `most`. One that does settles it; that none does, only a complete run can say."""
+    if not found:
+        return Target(name, wanted, "not measured", None)
+    worst = max(found, key=found.__getitem__)
+    met = False if found[worst] > most else True if complete else None
+    return Target(name, wanted, f"{found[worst]:.2f} × ({worst})", met)
+
+
+def _below(name: str, most: float, seconds: float | None) -> Target:
+    wanted = f"< {most:g} s"
+    if seconds is None:
+        return Target(name, wanted, "not measured", None)
+    return Target(name, wanted, f"{seconds:.3f} s", seconds < most)
+
+
+def targets(results: dict[str, Any]) -> list[Target]:
+    """The verdicts over a results file's contents."""
+    cases = [case for case in results["steps"] if case["shape"] in SHAPES]
+    large = [case for case in cases if case["shape"] in LARGE]
+
+    def label(case: Case) -> str:
+        return f"{OPTIMIZERS[case['optimizer']].title}, {SHAPES[case['shape']].title}"
+
+    slower = {label(case): 1 / value for case in large if (value := speedup(case))}
+    over = {label(case): case["over_floor"]["copy"] for case in large if case["shape"] == "100m"}
+    composite = results.get("clip_and_average")
+    gain = speedup(composite) if composite and composite["shape"] == "transformer" else None
+    clip = Target("clip + average, transformer", "≥ 1.8 ×", "not measured", None)
+    if gain is not None:
+        clip = clip._replace(found=f"{gain:.2f} ×", met=gain >= 1.8)
+    return [
+        _worst_target(
+            "time over the best eager peer's, large shapes", "≤ 1.05 ×", 1.05, slower, _complete(cases, LARGE)
+        ),
+        *(_mean_target(cases, shape, 2.5) for shape in LARGE),
+        _worst_target("time over the floor, 100 M", "≤ 1.15 ×", 1.15, over, _complete(cases, ["100m"])),
+        _mean_target(cases, "small", 8.0),
+        clip,
+        _below("first step, traced and compiled", 0.2, (results.get("first_step") or {}).get("ours")),
+        _below("import downslope, after torch", 0.3, (results.get("imports") or {}).get("import downslope")),
+    ]
