@@ -1,0 +1,51 @@
+"""The optimizers, each as the formula in its paper.
+
+`FORMULAS` has them by name, in the order of their families. Where torch.optim has the optimizer, the names of settings
+and states, their defaults and the mathematics are torch's; elsewhere they are the paper's and its authors' code's, and
+the docstring says where the two differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from . import adagrad, adam, averaging, sgd, sign
+
+FORMULAS: dict[str, Callable[..., Any]] = {
+    function.__name__: function
+    for function in (
+        sgd.sgd,
+        sgd.sgd_momentum,
+        sgd.sgd_nesterov,
+        sgd.momentum,
+        sgd.nag,
+        sgd.qhm,
+        adagrad.adagrad,
+        adagrad.root_mean_square,
+        adagrad.adadelta,
+        adagrad.rmsprop,
+        adagrad.rmsprop_centered,
+        adagrad.rmsprop_momentum,
+        adagrad.rmsprop_centered_momentum,
+        adam.adam,
+        adam.adamw,
+        adam.amsgrad,
+        adam.amsgradw,
+        adam.adamax,
+        adam.nadam,
+        adam.radam,
+        adam.yogi,
+        adam.adabelief,
+        adam.adan,
+        adam.adopt,
+        adam.ademamix,
+        adam.qhadam,
+        sign.rprop,
+        sign.signum,
+        sign.lion,
+        averaging.asgd,
+    )
+}
+
+__all__ = ["FORMULAS"]

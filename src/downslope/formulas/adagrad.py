@@ -1,0 +1,83 @@
+"""Rates from the squares of the gradients: sums, means and moving averages."""
+
+from __future__ import annotations
+
+from ..compiler.functions import sqrt
+
+
+def adagrad(p, g, sum="initial_accumulator_value", *, t, lr=1e-2, lr_decay=0, initial_accumulator_value=0, eps=1e-10):
+    """Duchi, Hazan & Singer 2011, JMLR 12, Figure 1 with diagonal matrices.
+
+    Settings, states and defaults are torch.optim.Adagrad's. lr_decay is torch's addition; eps is the paper's delta.
+    """
+    sum = sum + g**2
+    return p - lr / (1 + (t - 1) * lr_decay) * g / (sqrt(sum) + eps), sum
+
+
+def root_mean_square(p, g, mean_square=0, *, t, lr=1e-2, eps=1e-8):
+    """Kingma & Ba 2015, arXiv:1412.6980, section 5 (AdaGrad): the second moment in the limit of beta2 = 1.
+
+    Divides by the root of the mean of all squared gradients so far: `adagrad` with its lr times sqrt(t), so that the
+    steps do not shrink; `rmsprop` forgets where this remembers. The mean is updated in place of a sum so that it stays
+    in range. eps is Adam's, lr is RMSprop's.
+    """
+    mean_square = mean_square + (g**2 - mean_square) / t
+    return p - lr * g / (sqrt(mean_square) + eps), mean_square
+
+
+def adadelta(p, g, square_avg=0, acc_delta=0, *, lr=1.0, rho=0.9, eps=1e-6):
+    """Zeiler 2012, arXiv:1212.5701, Algorithm 1.
+
+    Settings, states and defaults are torch.optim.Adadelta's. The paper has no lr (it is 1 here) and tries rho=0.95; eps
+    stands inside both roots and sets the size of the first steps.
+    """
+    square_avg = rho * square_avg + (1 - rho) * g**2
+    delta = sqrt(acc_delta + eps) / sqrt(square_avg + eps) * g
+    acc_delta = rho * acc_delta + (1 - rho) * delta**2
+    return p - lr * delta, square_avg, acc_delta
+
+
+def rmsprop(p, g, square_avg=0, *, lr=1e-2, alpha=0.99, eps=1e-8):
+    """Tieleman & Hinton 2012, Coursera: Neural Networks for Machine Learning, lecture 6e.
+
+    Settings, states and defaults are torch.optim.RMSprop's; the lecture has alpha=0.9 and no eps, which stands outside
+    the root. The average starts at 0 and is not corrected: the first step is 1 / sqrt(1 - alpha) times lr.
+    """
+    square_avg = alpha * square_avg + (1 - alpha) * g**2
+    return p - lr * g / (sqrt(square_avg) + eps), square_avg
+
+
+def rmsprop_centered(p, g, square_avg=0, grad_avg=0, *, lr=1e-2, alpha=0.99, eps=1e-8):
+    """Graves 2013, arXiv:1308.0850, equations 38 to 41 without their momentum: divides by the standard deviation.
+
+    As torch.optim.RMSprop(centered=True), whose eps is outside the root, where Graves has 1e-4 inside. The variance is
+    a difference that rounding can make negative, as gradients that hardly change do; then p becomes nan, as torch's.
+    """
+    square_avg = alpha * square_avg + (1 - alpha) * g**2
+    grad_avg = alpha * grad_avg + (1 - alpha) * g
+    return p - lr * g / (sqrt(square_avg - grad_avg**2) + eps), square_avg, grad_avg
+
+
+def rmsprop_momentum(p, g, square_avg=0, momentum_buffer=0, *, lr=1e-2, alpha=0.99, eps=1e-8, momentum=0.9):
+    """Tieleman & Hinton 2012, Coursera lecture 6e, with a momentum on the scaled gradient.
+
+    As torch.optim.RMSprop(momentum=), where it is 0 by default: lr stands outside the buffer, which is a sum, so the
+    steps grow by 1 / (1 - momentum). TensorFlow and optax have lr inside.
+    """
+    square_avg = alpha * square_avg + (1 - alpha) * g**2
+    momentum_buffer = momentum * momentum_buffer + g / (sqrt(square_avg) + eps)
+    return p - lr * momentum_buffer, square_avg, momentum_buffer
+
+
+def rmsprop_centered_momentum(
+    p, g, square_avg=0, momentum_buffer=0, grad_avg=0, *, lr=1e-2, alpha=0.99, eps=1e-8, momentum=0.9
+):
+    """Graves 2013, arXiv:1308.0850, equations 38 to 41, as torch.optim.RMSprop(centered=True, momentum=) has them.
+
+    torch's lr stands outside the momentum and its eps outside the root, where Graves has both inside. nan as in
+    `rmsprop_centered`.
+    """
+    square_avg = alpha * square_avg + (1 - alpha) * g**2
+    grad_avg = alpha * grad_avg + (1 - alpha) * g
+    momentum_buffer = momentum * momentum_buffer + g / (sqrt(square_avg - grad_avg**2) + eps)
+    return p - lr * momentum_buffer, square_avg, momentum_buffer, grad_avg
