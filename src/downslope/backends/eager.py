@@ -12,7 +12,9 @@ from ..compiler.graph import OPS, Graph, Node, walk
 Value = torch.Tensor | float | bool
 
 
-def run(graph: Graph, tensors: Mapping[str, torch.Tensor], scalars: Mapping[str, float | torch.Tensor]) -> dict[str, Value]:
+def run(
+    graph: Graph, tensors: Mapping[str, torch.Tensor], scalars: Mapping[str, float | torch.Tensor]
+) -> dict[str, Value]:
     """The new values of p and the states. In float64 this is what the formula means."""
     values: dict[Node, Value] = {}
     with np.errstate(all="ignore"):
@@ -21,7 +23,9 @@ def run(graph: Graph, tensors: Mapping[str, torch.Tensor], scalars: Mapping[str,
     return {name: values[n] for name, n in graph.outputs.items()}
 
 
-def _value(n: Node, args: list[Value], tensors: Mapping[str, torch.Tensor], scalars: Mapping[str, float | torch.Tensor]) -> Value:
+def _value(
+    n: Node, args: list[Value], tensors: Mapping[str, torch.Tensor], scalars: Mapping[str, float | torch.Tensor]
+) -> Value:
     if n.op == "const":
         return n.value  # type: ignore[return-value]
     if n.op == "scalar":

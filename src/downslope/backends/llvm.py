@@ -162,7 +162,9 @@ def kernel(plan: Plan, real: str, name: str) -> str:
     head = _entry(plan, real, tensors)
     for block in (vector, scalar):
         _body(plan, block)
-    return _module(name, f"{plan.graph.name}: {', '.join(plan.reads)} -> {', '.join(plan.writes)}", head, vector, scalar)
+    return _module(
+        name, f"{plan.graph.name}: {', '.join(plan.reads)} -> {', '.join(plan.writes)}", head, vector, scalar
+    )
 
 
 def _entry(plan: Plan, real: str, tensors: list[str]) -> list[str]:
@@ -171,20 +173,27 @@ def _entry(plan: Plan, real: str, tensors: list[str]) -> list[str]:
     lines = []
     for tensor in tensors:
         word = HEAD + plan.tensors.index(tensor)
-        lines += [f"  %at.{tensor}.row = getelementptr i64, ptr %row, i64 {word}",
-                  f"  %at.{tensor} = load ptr, ptr %at.{tensor}.row"]
+        lines += [
+            f"  %at.{tensor}.row = getelementptr i64, ptr %row, i64 {word}",
+            f"  %at.{tensor} = load ptr, ptr %at.{tensor}.row",
+        ]
     if plan.slots:
         lines += [f"  %slots.row = getelementptr i64, ptr %row, i64 {SLOTS}", "  %slots = load ptr, ptr %slots.row"]
     for i, slot in enumerate(plan.slots):
         kind = "i1" if slot.op in CONDITIONS else real
-        narrow = {"i1": f"fcmp une double %slot{i}.d, 0.0", "float": f"fptrunc double %slot{i}.d to float",
-                  "double": f"fadd double %slot{i}.d, -0.0"}[kind]
-        lines += [f"  %slot{i}.at = getelementptr double, ptr %slots, i64 {i}",
-                  f"  %slot{i}.d = load double, ptr %slot{i}.at",
-                  f"  %slot{i}.s = {narrow}",
-                  f"  %slot{i}.one = insertelement <{lanes} x {kind}> poison, {kind} %slot{i}.s, i64 0",
-                  f"  %slot{i}.v = shufflevector <{lanes} x {kind}> %slot{i}.one, <{lanes} x {kind}> poison, "
-                  f"<{lanes} x i32> zeroinitializer"]
+        narrow = {
+            "i1": f"fcmp une double %slot{i}.d, 0.0",
+            "float": f"fptrunc double %slot{i}.d to float",
+            "double": f"fadd double %slot{i}.d, -0.0",
+        }[kind]
+        lines += [
+            f"  %slot{i}.at = getelementptr double, ptr %slots, i64 {i}",
+            f"  %slot{i}.d = load double, ptr %slot{i}.at",
+            f"  %slot{i}.s = {narrow}",
+            f"  %slot{i}.one = insertelement <{lanes} x {kind}> poison, {kind} %slot{i}.s, i64 0",
+            f"  %slot{i}.v = shufflevector <{lanes} x {kind}> %slot{i}.one, <{lanes} x {kind}> poison, "
+            f"<{lanes} x i32> zeroinitializer",
+        ]
     return lines
 
 
@@ -216,25 +225,27 @@ def _body(plan: Plan, block: Block) -> None:
 
 def _module(name: str, title: str, head: list[str], vector: Block, scalar: Block, tail: list[str] | None = None) -> str:
     declared = sorted(vector.declared | scalar.declared)
-    return "\n".join([
-        f"; {title}",
-        *declared,
-        "",
-        f'define void @{name}(ptr noalias readonly %row, i64 %begin, i64 %end, ptr %chunk) "prefer-vector-width"="512" {{',
-        "entry:",
-        *head,
-        "  %count = sub i64 %end, %begin",
-        f"  %bulk = and i64 %count, -{vector.lanes}",
-        "  %turn = add i64 %begin, %bulk",
-        "  br label %v.test",
-        *_loop(vector, "%begin", "%turn", "s.test"),
-        *_loop(scalar, "%turn", "%end", "done", before="v.test"),
-        "done:",
-        *(tail or []),
-        "  ret void",
-        "}",
-        "",
-    ])
+    return "\n".join(
+        [
+            f"; {title}",
+            *declared,
+            "",
+            f'define void @{name}(ptr noalias readonly %row, i64 %begin, i64 %end, ptr %chunk) "prefer-vector-width"="512" {{',
+            "entry:",
+            *head,
+            "  %count = sub i64 %end, %begin",
+            f"  %bulk = and i64 %count, -{vector.lanes}",
+            "  %turn = add i64 %begin, %bulk",
+            "  br label %v.test",
+            *_loop(vector, "%begin", "%turn", "s.test"),
+            *_loop(scalar, "%turn", "%end", "done", before="v.test"),
+            "done:",
+            *(tail or []),
+            "  ret void",
+            "}",
+            "",
+        ]
+    )
 
 
 def _loop(block: Block, first: str, last: str, then: str, before: str = "entry") -> list[str]:

@@ -22,10 +22,20 @@ TEXT = {name: op.text for name, op in OPS.items()} | {
     "pow": "power({}, {})",  # `**` would give a complex number where IEEE gives nan
 }
 
-NUMBERS: dict[str, Any] = {name: op.number for name, op in OPS.items() if op.text.startswith(name)} | {"power": np.power}
+NUMBERS: dict[str, Any] = {name: op.number for name, op in OPS.items() if op.text.startswith(name)} | {
+    "power": np.power
+}
 QUICK: dict[str, Any] = NUMBERS | {
-    "power": math.pow, "abs": abs, "sqrt": math.sqrt, "exp": math.exp, "log": math.log, "tanh": math.tanh, "sin": math.sin,
-    "cos": math.cos, "atan2": math.atan2, "isfinite": math.isfinite,
+    "power": math.pow,
+    "abs": abs,
+    "sqrt": math.sqrt,
+    "exp": math.exp,
+    "log": math.log,
+    "tanh": math.tanh,
+    "sin": math.sin,
+    "cos": math.cos,
+    "atan2": math.atan2,
+    "isfinite": math.isfinite,
 }
 
 

@@ -10,6 +10,26 @@ from typing import Any
 
 from ..errors import FormulaError
 
+# Names that an optimizer made of a formula gives a meaning of its own.
+RESERVED = {
+    "params",
+    "p",
+    "g",
+    "step",
+    "ema",
+    "max_norm",
+    "skip_nonfinite",
+    "unscale",
+    "clip_coef",
+    "clip_value",
+    "ema_decay",
+    "maximize",
+    "decoupled_weight_decay",
+    "foreach",
+    "fused",
+    "capturable",
+    "differentiable",
+}
 EXAMPLE = "def momentum(p, g, v=0, *, lr=0.01, beta=0.9)"
 
 
@@ -55,8 +75,10 @@ def read(function: Callable[..., Any]) -> Formula:
     keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
     states = {p.name: _initial(name, p, [k.name for k in keywords]) for p in places[2:]}
     settings = {p.name: _default(name, p) for p in keywords if p.name != "t"}
-    for taken in {"params", "p", "g", "step"} & (settings.keys() | states.keys()):
-        raise FormulaError(f"{name}: `{taken}` has a meaning of its own in an optimizer; give that state or setting another name")
+    for taken in RESERVED & (settings.keys() | states.keys()):
+        raise FormulaError(
+            f"{name}: `{taken}` has a meaning of its own in an optimizer; give that state or setting another name"
+        )
     return Formula(function, name, states, settings, any(p.name == "t" for p in keywords))
 
 
@@ -73,14 +95,20 @@ def _initial(name: str, p: inspect.Parameter, settings: list[str]) -> float | st
         return value
     if isinstance(value, numbers.Real):
         return float(value)
-    raise FormulaError(f"{name}: the state `{p.name}` starts at {value!r}; write a number, or the name of a setting or 'p' in quotes")
+    raise FormulaError(
+        f"{name}: the state `{p.name}` starts at {value!r}; write a number, or the name of a setting or 'p' in quotes"
+    )
 
 
 def _default(name: str, p: inspect.Parameter) -> float | tuple[float, ...]:
     value = p.default
-    if isinstance(value, bool) or value is p.empty or not (
-        isinstance(value, numbers.Real)
-        or (isinstance(value, tuple) and value and all(isinstance(v, numbers.Real) for v in value))
+    if (
+        isinstance(value, bool)
+        or value is p.empty
+        or not (
+            isinstance(value, numbers.Real)
+            or (isinstance(value, tuple) and value and all(isinstance(v, numbers.Real) for v in value))
+        )
     ):
         found = "no default" if value is p.empty else f"the default {value!r}"
         raise FormulaError(

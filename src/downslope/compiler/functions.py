@@ -65,7 +65,9 @@ def _node(value: Any) -> Node:
         return value.node
     if isinstance(value, numbers.Real | np.bool_):
         return const(float(value))
-    raise FormulaError(f"a formula computes with numbers and the values it is given, not with {type(value).__name__} `{value!r}`")
+    raise FormulaError(
+        f"a formula computes with numbers and the values it is given, not with {type(value).__name__} `{value!r}`"
+    )
 
 
 def apply(op: str, *args: Any) -> Any:
@@ -163,7 +165,9 @@ def isfinite(x: Any) -> Any:
 def where(condition: Any, yes: Any, no: Any) -> Any:
     """`yes` where the condition holds, `no` elsewhere: what a formula writes instead of `if`."""
     if isinstance(condition, Symbol) and condition.node.op not in CONDITIONS:
-        raise FormulaError(f"where({condition!r}, ...): the first argument must be a comparison, such as `t == 1` or `x > 0`")
+        raise FormulaError(
+            f"where({condition!r}, ...): the first argument must be a comparison, such as `t == 1` or `x > 0`"
+        )
     return apply("where", condition, yes, no)
 
 

@@ -50,7 +50,7 @@ OPS: dict[str, Op] = {
     "pow": Op(2, "({} ** {})", operator.pow, operator.pow),
     "neg": Op(1, "(-{})", operator.neg, operator.neg),
     "abs": Op(1, "abs({})", torch.abs, np.abs),
-    "sign": Op(1, "sign({})", torch.sign, lambda x: float((x > 0)) - float((x < 0))),  # torch: the sign of nan is 0
+    "sign": Op(1, "sign({})", torch.sign, lambda x: float(x > 0) - float(x < 0)),  # torch: the sign of nan is 0
     "sqrt": Op(1, "sqrt({})", torch.sqrt, np.sqrt),
     "exp": Op(1, "exp({})", torch.exp, np.exp),
     "log": Op(1, "log({})", torch.log, np.log),
@@ -149,8 +149,11 @@ def text(root: Node, names: dict[Node, str] | None = None) -> str:
         return OPS[current.op].text.format(*map(write, current.args))
 
     written = write(root)
-    return written[1:-1] if OPS.get(root.op, Op(0, "", abs, abs)).text.startswith("(") and root.args and (
-        not names or root not in names) else written
+    return (
+        written[1:-1]
+        if OPS.get(root.op, Op(0, "", abs, abs)).text.startswith("(") and root.args and (not names or root not in names)
+        else written
+    )
 
 
 @dataclass(frozen=True)
@@ -179,8 +182,9 @@ class Graph:
         """The states that never see p, g or another tensor: one number each, computed once per step."""
         scalars = {s for s, init in self.states.items() if init != "p"}
         while True:
-            spoilt = {s for s in scalars if any(
-                n.op == "tensor" and n.value not in scalars for n in walk([self.outputs[s]]))}
+            spoilt = {
+                s for s in scalars if any(n.op == "tensor" and n.value not in scalars for n in walk([self.outputs[s]]))
+            }
             if not spoilt:
                 return tuple(s for s in self.states if s in scalars)
             scalars -= spoilt

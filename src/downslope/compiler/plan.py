@@ -82,5 +82,3 @@ def cost(plan: Plan, itemsize: int = 4) -> Cost:
     once = sum(1 for n in walk([*plan.slots, *plan.updates.values()]) if n.args)
     moved = len(plan.reads) + len(plan.writes)
     return Cost(len(plan.reads), len(plan.writes), moved * itemsize, operations, once)
-
-

@@ -20,7 +20,8 @@ def trace(formula: Formula | Callable[..., Any]) -> Graph:
     states = {name: Symbol(tensor(name)) for name in formula.states}
     settings: dict[str, Any] = {
         name: tuple(Symbol(scalar(f"{name}[{i}]")) for i in range(len(default)))
-        if isinstance(default, tuple) else Symbol(scalar(name))
+        if isinstance(default, tuple)
+        else Symbol(scalar(name))
         for name, default in formula.settings.items()
     }
     if formula.counts:
@@ -35,12 +36,20 @@ def _values(formula: Formula, result: Any) -> list[Node]:
     values = result if isinstance(result, tuple | list) else (result,)
     wanted = ["p", *formula.states]
     if len(values) != len(wanted):
-        has = f"p and the state{'s' * (len(formula.states) > 1)} ({', '.join(formula.states)})" if formula.states else "p and no state"
-        raise FormulaError(f"{formula.name}: returns {len(values)} value{'s' * (len(values) != 1)} but has {has}; "
-                           f"return {'(' + ', '.join(wanted) + ')' if formula.states else 'p alone'}")
+        has = (
+            f"p and the state{'s' * (len(formula.states) > 1)} ({', '.join(formula.states)})"
+            if formula.states
+            else "p and no state"
+        )
+        raise FormulaError(
+            f"{formula.name}: returns {len(values)} value{'s' * (len(values) != 1)} but has {has}; "
+            f"return {'(' + ', '.join(wanted) + ')' if formula.states else 'p alone'}"
+        )
     for name, value in zip(wanted, values):
         if value is None or (isinstance(value, Symbol) and value.node.op in CONDITIONS):
-            raise FormulaError(f"{formula.name}: returns {value!r} as the new {name}; it must be a number for each element")
+            raise FormulaError(
+                f"{formula.name}: returns {value!r} as the new {name}; it must be a number for each element"
+            )
     try:
         return [_node(value) for value in values]
     except FormulaError as error:

@@ -62,8 +62,12 @@ def average(graph: Graph) -> Graph:
     """An exponential average of the parameters after each step, in a state `ema` that starts at p."""
     mean, new = tensor("ema"), graph.outputs["p"]
     moved = node("add", mean, node("mul", node("sub", new, mean), node("sub", const(1.0), scalar("ema_decay"))))
-    return replace(graph, states={**graph.states, "ema": "p"}, outputs={**graph.outputs, "ema": moved},
-                   options=(*graph.options, "ema_decay"))
+    return replace(
+        graph,
+        states={**graph.states, "ema": "p"},
+        outputs={**graph.outputs, "ema": moved},
+        options=(*graph.options, "ema_decay"),
+    )
 
 
 # Innermost first: what is next to the formula is applied first, what is next to the raw gradient last.

@@ -1,0 +1,434 @@
+r"""Graph -> LaTeX: the formula as a paper writes it, one line for each value that its author named.
+
+    m_t &= \beta_1 m_{t-1} + (1 - \beta_1) g_t
+
+Inputs carry the index of the step before, computed values that of this step. What KaTeX and MathJax know is used.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from ..compiler.graph import CONDITIONS, Graph, Node, const, tensor, walk
+from ..compiler.listing import in_order, uses
+
+
+def latex(graph: Graph) -> str:
+    """The graph as an `aligned` environment, without the dollar signs around it."""
+    chosen, labels = _lines(graph), _labels(graph)
+    symbols = _symbols(graph, chosen)
+    writer = _Writer(symbols)
+    lines = [f"{symbols[n]} &= {writer.line(n)}" for n in chosen]
+    for name, new in graph.outputs.items():
+        if labels.get(new) != name and not _keeps_gradient(name, new):  # another value, or none, taken over as it is
+            lines.append(f"{symbols[tensor(name)].at('t')} &= {writer.write(new)[0]}")
+    body = " \\\\[4pt]\n".join(lines)
+    return f"\\begin{{aligned}}\n{body}\n\\end{{aligned}}"
+
+
+def _keeps_gradient(state: str, new: Node) -> bool:
+    """Whether a state is the gradient of the step before; it is then written as that, and its update goes unsaid."""
+    return state != "p" and new is tensor("g")
+
+
+# Symbols
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A letter with what stands around it."""
+
+    base: str
+    below: tuple[str, ...] = ()
+    above: str = ""
+    primes: int = 0
+    time: str = ""
+
+    def __str__(self) -> str:
+        below = ",".join(filter(None, (*self.below, self.time)))
+        above = self.above + r"\prime" * self.primes if self.above else "'" * self.primes
+        if above.startswith("'"):
+            return self.base + above + _script("_", below)
+        return self.base + _script("^", above) + _script("_", below)
+
+    def at(self, time: str) -> Symbol:
+        """The symbol at a time; one that is a step ahead stays so."""
+        return self if self.time == "t+1" else replace(self, time=time)
+
+
+def _script(mark: str, content: str) -> str:
+    if not content:
+        return ""
+    return mark + (content if re.fullmatch(r"\w|\\infty", content) else f"{{{content}}}")
+
+
+S = Symbol
+
+# What each name is in the papers; the first symbol that is still free in the formula is taken.
+NOTATION: dict[str, tuple[Symbol, ...]] = {
+    "p": (S(r"\theta"), S("x")),
+    "g": (S("g"),),
+    "grad": (S("g"), S("d")),
+    "lr": (S(r"\eta"), S(r"\gamma")),
+    "eps": (S(r"\epsilon"), S(r"\varepsilon")),
+    "weight_decay": (S(r"\lambda"), S("w")),
+    "lambd": (S(r"\lambda"),),
+    "momentum": (S(r"\mu"), S(r"\gamma")),
+    "momentum_decay": (S(r"\psi"),),
+    "dampening": (S(r"\tau"),),
+    "lr_decay": (S(r"\delta"),),
+    "exp_avg": (S("m"), S("a")),
+    "exp_avg_fast": (S("m", above=r"\mathrm{fast}"),),
+    "exp_avg_slow": (S("m", above=r"\mathrm{slow}"),),
+    "exp_avg_sq": (S("v"), S("s")),
+    "exp_avg_var": (S("s"), S("v")),
+    "exp_avg_diff": (S("d"), S(r"\delta")),
+    "exp_inf": (S("u"),),
+    "max_exp_avg_sq": (S(r"\hat{v}"), S("v", above=r"\max")),
+    "velocity": (S("v"), S("u")),
+    "momentum_buffer": (S("b"), S("m")),
+    "square_avg": (S("v"), S("s")),
+    "grad_avg": (S(r"\bar{g}"),),
+    "acc_delta": (S("u"), S("d")),
+    "sum": (S("s"), S("G")),
+    "sum_sq": (S("s"), S("G")),
+    "prev": (S("g", above=r"\mathrm{prev}"),),
+    "mean_square": (S("v"), S("s")),
+    "difference": (S(r"\Delta"), S("d")),
+    "step_size": (S(r"\alpha"), S(r"\Delta")),
+    "step": (S(r"\alpha"), S(r"\Delta")),
+    "rectify": (S("r"),),
+    "bound": (S("c"), S("b")),
+    "scaled": (S(r"\tilde{g}"),),
+    "agree": (S("a"), S("s")),
+    "warm": (S("w"),),
+    "long": (S(r"\ell"),),
+    "longest": (S(r"\ell", (r"\infty",)),),
+    "step_sizes[0]": (S(r"\Delta", (r"\min",)),),
+    "step_sizes[1]": (S(r"\Delta", (r"\max",)),),
+    "etas[0]": (S(r"\eta", above="-"),),
+    "etas[1]": (S(r"\eta", above="+"),),
+    "mu_product": (S(r"\Pi", (r"\mu",)),),
+    "ax": (S(r"\bar{\theta}"),),
+    "ema": (S(r"\bar{\theta}"),),
+    "average": (S(r"\bar{\theta}"), S("a")),
+    "update": (S("u"), S("d"), S(r"\Delta")),
+    "direction": (S("d"), S("u")),
+    "delta": (S(r"\Delta"), S(r"\delta")),
+    "denom": (S("d"), S("D")),
+    "std": (S(r"\sigma"),),
+    "factor": (S("c"), S("f")),
+    "bias_correction": (S("b"), S("c")),
+    "bias_correction1": (S("b", ("1",)), S("c", ("1",))),
+    "bias_correction2": (S("b", ("2",)), S("c", ("2",))),
+}
+
+GREEK = {
+    "alpha", "beta", "gamma", "delta", "epsilon", "varepsilon", "zeta", "eta", "theta", "vartheta", "iota", "kappa",
+    "lambda", "mu", "nu", "xi", "pi", "rho", "sigma", "tau", "upsilon", "phi", "varphi", "chi", "psi", "omega",
+    "Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega",
+}  # fmt: skip
+WORDS = {"inf": r"\infty", "max": r"\max", "min": r"\min", "eps": r"\epsilon"}
+WORDS |= {"lamda": r"\lambda", "lambd": r"\lambda"}  # Unicode's and torch's spelling
+ACCENTS = {"hat": "hat", "bar": "bar", "tilde": "tilde", "dot": "dot", "check": "check", "vec": "vec"}
+MODIFIERS: dict[str, dict[str, str]] = {
+    "next": {"time": "t+1"},
+    "max": {"above": r"\max"},
+    "min": {"above": r"\min"},
+    "now": {"time": "t"},
+    **{word: {"above": rf"\mathrm{{{word}}}"} for word in ("prev", "previous", "old", "new", "last")},
+}
+# Letters for shared values that the author did not name.
+SPARE = "uwzyrqhdcaskfbnmv"
+
+
+def _word(word: str) -> str:
+    if word in GREEK:
+        return "\\" + word
+    return WORDS.get(word) or (word if len(word) == 1 or word.isdigit() else rf"\mathrm{{{word}}}")
+
+
+def spelled(name: str) -> Symbol:
+    r"""The symbol for a name that is in no table: `rho_inf` is \rho_\infty, `my_term` is \mathrm{my}_{\mathrm{term}}."""
+    item = re.fullmatch(r"(\w+?)s?\[(\d+)\]", name)
+    if item:
+        return spelled(f"{item[1]}{int(item[2]) + 1}")
+    name = "".join(c if c.isascii() or "GREEK" not in unicodedata.name(c, "") else _greek(c) for c in name)
+    words = [w for w in name.split("_") if w] or ["x"]
+    if len(words) > 1 and words[-1] == "t":
+        words.pop()  # the author's own index of time
+    if len(words) > 1 and words[-1] in ACCENTS:
+        inner = choices("_".join(words[:-1]))[0]
+        wide = "wide" if "mathrm" in inner.base and words[-1] in ("hat", "tilde") else ""
+        return replace(inner, base=f"\\{wide}{ACCENTS[words[-1]]}{{{inner.base}}}")
+    for at, rest in ((0, words[1:]), (-1, words[:-1])):
+        if rest and words[at] in MODIFIERS:
+            return replace(choices("_".join(rest))[0], **MODIFIERS[words[at]])
+    parts = [part for word in words for part in re.findall(r"\d+|\D+", word)]
+    return Symbol(_word(parts[0]), tuple(map(_word, parts[1:])))
+
+
+def _greek(letter: str) -> str:
+    word = unicodedata.name(letter).split()[-1].lower()
+    return word.capitalize() if letter.isupper() else word
+
+
+def choices(name: str) -> tuple[Symbol, ...]:
+    return (*NOTATION.get(name, ()), spelled(name))
+
+
+def _symbols(graph: Graph, chosen: list[Node]) -> dict[Node, Symbol]:
+    """A symbol for each leaf and each line, no two alike."""
+    labels = _labels(graph)
+    leaves = [n for n in graph.nodes if n.op in ("tensor", "scalar")]
+    leaves += [tensor(name) for name in graph.outputs if tensor(name) not in leaves]
+    names = list(dict.fromkeys([*(str(n.value) for n in leaves), *(labels[n] for n in chosen if n in labels)]))
+    own = [n for n in names if n not in NOTATION and "mathrm" not in spelled(n).base + spelled(n).above]
+    of: dict[str, Symbol] = {}
+    taken: set[Symbol] = set()
+
+    def take(options: tuple[Symbol, ...]) -> Symbol:
+        best = next((s for s in options if s not in taken), options[-1])
+        while best in taken:
+            best = replace(best, primes=best.primes + 1)
+        taken.add(best)
+        return best
+
+    for name in own:  # who is named like a letter gets it, before those who only usually have it
+        of[name] = take(choices(name))
+    taken |= {Symbol(of[name].base) for name in own}
+    for name in names:
+        if name not in of:
+            of[name] = take(choices(name))
+
+    found: dict[Node, Symbol] = {}
+    for n in leaves:
+        time = "t-1" if n.value in graph.outputs else "t" if n.value == "g" else ""
+        found[n] = of[str(n.value)].at(time)
+    found |= {tensor(name): of["g"].at("t-1") for name, new in graph.outputs.items() if _keeps_gradient(name, new)}
+    seen = {"p", "g", *graph.states}
+    written = set(map(str, found.values()))
+    for n in chosen:
+        name = labels.get(n)
+        if name is None:
+            symbol = take(tuple(map(Symbol, SPARE)))
+        elif name in seen and graph.outputs.get(name) is not n:
+            symbol = take((replace(of[name], primes=1),))
+        else:
+            symbol = of[name]
+            seen.add(name)
+        moves = any(leaf.op == "tensor" or leaf.value == "t" for leaf in walk([n]))
+        symbol = symbol.at("t" if moves or name in graph.outputs else "")
+        while str(symbol) in written:
+            symbol = replace(symbol, primes=symbol.primes + 1)
+        written.add(str(symbol))
+        found[n] = symbol
+    return found
+
+
+# Lines
+
+
+def _labels(graph: Graph) -> dict[Node, str]:
+    labels = {n: name for n, name in graph.names.items() if n.args and n.op not in CONDITIONS}
+    return labels | {n: name for name, n in reversed(graph.outputs.items()) if n.args}
+
+
+def _lines(graph: Graph) -> list[Node]:
+    """The values with a line: named ones, results, and those without a name that would be long to repeat."""
+    labels, count = _labels(graph), uses(graph)
+    tails = {n.args[2] for n in graph.nodes if n.op == "where"}
+    chosen: set[Node] = set()
+    size: dict[Node, int] = {}
+    for n in graph.nodes:
+        size[n] = sum(1 if a in chosen else size[a] for a in n.args) + 1
+        nested = n.op == "where" and (n not in tails or count[n] > 1)
+        repeated = n.args and n.op not in CONDITIONS and count[n] > 1 and size[n] > 6
+        if n in labels or nested or repeated:
+            chosen.add(n)
+    return in_order(graph, chosen)
+
+
+# Expressions
+
+CASES, OR, AND, COMPARE, SUM, QUOTIENT, PRODUCT, POWER, ATOM = range(9)
+
+# Operation -> LaTeX, how tightly it binds, and how tightly each operand must.
+TABLE: dict[str, tuple[str, int, tuple[int, ...]]] = {
+    "add": ("{} + {}", SUM, (SUM, SUM)),
+    "sub": ("{} - {}", SUM, (SUM, QUOTIENT)),
+    "neg": ("-{}", SUM, (QUOTIENT,)),
+    "div": ("{} / {}", QUOTIENT, (PRODUCT, POWER)),  # where there is no room for a fraction
+    "abs": (r"\lvert {} \rvert", ATOM, (SUM,)),
+    "sqrt": (r"\sqrt{{{}}}", POWER, (SUM,)),
+    "floor": (r"\lfloor {} \rfloor", ATOM, (SUM,)),
+    "sign": (r"\operatorname{{sign}}({})", ATOM, (SUM,)),
+    "exp": (r"\exp({})", ATOM, (SUM,)),
+    "log": (r"\log({})", ATOM, (SUM,)),
+    "tanh": (r"\tanh({})", ATOM, (SUM,)),
+    "sin": (r"\sin({})", ATOM, (SUM,)),
+    "cos": (r"\cos({})", ATOM, (SUM,)),
+    "atan2": (r"\operatorname{{atan2}}({}, {})", ATOM, (SUM, SUM)),
+    "maximum": (r"\max({}, {})", ATOM, (SUM, SUM)),
+    "minimum": (r"\min({}, {})", ATOM, (SUM, SUM)),
+    "clip": (r"\operatorname{{clip}}({}, {}, {})", ATOM, (SUM, SUM, SUM)),
+    "lt": ("{} < {}", COMPARE, (SUM, SUM)),
+    "le": (r"{} \le {}", COMPARE, (SUM, SUM)),
+    "gt": ("{} > {}", COMPARE, (SUM, SUM)),
+    "ge": (r"{} \ge {}", COMPARE, (SUM, SUM)),
+    "eq": ("{} = {}", COMPARE, (SUM, SUM)),
+    "ne": (r"{} \ne {}", COMPARE, (SUM, SUM)),
+    "and": (r"{} \land {}", AND, (AND, AND)),
+    "or": (r"{} \lor {}", OR, (OR, OR)),
+    "not": (r"\neg ({})", ATOM, (OR,)),
+    "isfinite": (r"\lvert {} \rvert < \infty", COMPARE, (SUM,)),
+}
+
+OPENING, CLOSING = re.compile(r"\((?={)|\\lvert|\\lfloor"), re.compile(r"(?<=})\)|\\rvert|\\rfloor")
+
+Written = tuple[str, int]
+
+
+class _Writer:
+    """Writes nodes; those with a symbol are written as that, except where a line says what it stands for."""
+
+    def __init__(self, symbols: dict[Node, Symbol]):
+        self.symbols = symbols
+
+    def line(self, n: Node) -> str:
+        return self.write(n, root=True)[0]
+
+    def write(self, n: Node, small: bool = False, root: bool = False) -> Written:
+        if n in self.symbols and not (root and n.args):
+            symbol = self.symbols[n]
+            return str(symbol), POWER if symbol.above or symbol.primes else ATOM
+        if n.op == "const":
+            return _number(float(n.value or 0.0), small)
+        special = SPECIAL.get(n.op)
+        written = special(self, n, small) if special else None
+        return written or self.fill(n.op, n.args, small)
+
+    def fill(self, op: str, args: tuple[Node, ...], small: bool) -> Written:
+        pattern, binds, least = TABLE[op]
+        parts = [self.operand(arg, need, small)[0] for arg, need in zip(args, least)]
+        if op == "add" and parts[1].startswith("-"):
+            return f"{parts[0]} - {parts[1][1:]}", SUM
+        return _grown(pattern, *parts).format(*parts), binds
+
+    def operand(self, n: Node, least: int, small: bool) -> Written:
+        written, binds = self.write(n, small)
+        if binds >= least:
+            return written, binds
+        if n.op in CONDITIONS and least > COMPARE:
+            return f"[{written}]", ATOM  # Iverson's bracket: 1 where it holds
+        return _grown("({})", written).format(written), ATOM
+
+
+def _grown(pattern: str, *parts: str) -> str:
+    """The pattern with brackets as large as what they hold asks for."""
+    if any(r"\frac" in part or r"\begin" in part for part in parts):
+        left, right = r"\left", r"\right"
+    elif any("(" in part for part in parts):
+        left, right = r"\bigl", r"\bigr"
+    else:
+        return pattern
+    return CLOSING.sub(lambda m: right + m[0], OPENING.sub(lambda m: left + m[0], pattern))
+
+
+def _number(value: float, small: bool) -> Written:
+    if math.copysign(1.0, value) < 0 and value == value:
+        return f"-{_number(-value, small)[0]}", SUM
+    if value != value or value == float("inf"):
+        return (r"\mathrm{NaN}" if value != value else r"\infty"), ATOM
+    digits = f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    near = Fraction(value).limit_denominator(64)
+    if len(digits) > 8 and "e" not in digits and float(near) == value:
+        return (f"{near.numerator}/{near.denominator}" if small else
+                rf"\frac{{{near.numerator}}}{{{near.denominator}}}"), PRODUCT
+    mantissa, _, exponent = digits.partition("e")
+    if not exponent:
+        return digits, ATOM
+    power = f"10^{{{int(exponent)}}}"
+    return (power, POWER) if mantissa == "1" else (rf"{mantissa} \cdot {power}", PRODUCT)
+
+
+def _mul(writer: _Writer, n: Node, small: bool) -> Written:
+    a, b = n.args
+    if b.op == "const" and a.op != "const":
+        a, b = b, a  # a coefficient stands first
+    minus = ""
+    if a.op == "neg" and a not in writer.symbols:
+        minus, a = "-", a.args[0]
+    elif a.op == "const" and float(a.value or 0.0) < 0:
+        minus, a = "-", const(-float(a.value or 0.0))
+    right, binds = writer.operand(b, QUOTIENT, small)
+    if not (minus and a is const(1.0)):
+        left = writer.operand(a, PRODUCT, small)[0]
+        right, binds = f"{left}{_between(left, right)}{right}", min(binds, PRODUCT)
+    return f"{minus}{right}", SUM if minus else binds
+
+
+WORD_AT_THE_END = re.compile(r"\\mathrm\{\w+\}([_^']\S*)?$")
+
+
+def _between(left: str, right: str) -> str:
+    """What stands between two factors: nothing to see, but where digits or words would run together."""
+    if right[0].isdigit() or (left[-1].isdigit() and right.startswith(r"\frac{1}")):
+        return r" \cdot "
+    return r" \, " if right.startswith(r"\mathrm") or WORD_AT_THE_END.search(left) else " "
+
+
+def _div(writer: _Writer, n: Node, small: bool) -> Written | None:
+    above, below = n.args
+    if small:
+        return None
+    first = ""
+    if above.op == "mul" and above not in writer.symbols:
+        factor, rest = above.args
+        if factor.op == "div" and factor not in writer.symbols:  # a fraction beside this one, not on top of it
+            first, above = f"{writer.write(factor)[0]} ", rest
+    return rf"{first}\frac{{{writer.operand(above, SUM, True)[0]}}}{{{writer.operand(below, SUM, True)[0]}}}", PRODUCT
+
+
+def _pow(writer: _Writer, n: Node, small: bool) -> Written:
+    base, exponent = n.args
+    value = float(exponent.value or 0.0) if exponent.op == "const" else None
+    if value == 0.5:
+        return writer.fill("sqrt", (base,), small)
+    if value in (-0.5, -1.0) and not small:
+        below = writer.fill("sqrt", (base,), True) if value == -0.5 else writer.operand(base, SUM, True)
+        return rf"\frac{{1}}{{{below[0]}}}", PRODUCT
+    written = writer.operand(exponent, SUM, True)[0]
+    if value is not None and value % 0.125 == 0.0:
+        written = str(Fraction(value))  # 1/4 rather than 0.25
+    return writer.operand(base, ATOM, small)[0] + _script("^", written), POWER
+
+
+def _minimum(writer: _Writer, n: Node, small: bool) -> Written | None:
+    inner, high = n.args
+    if inner.op != "maximum" or inner in writer.symbols:
+        return None
+    return writer.fill("clip", (*inner.args, high), small)
+
+
+def _where(writer: _Writer, n: Node, small: bool) -> Written:
+    rows, tail = [], n
+    while tail.op == "where" and (tail is n or tail not in writer.symbols):
+        condition, yes, tail = tail.args
+        rows.append(rf"{writer.write(yes)[0]} & \text{{if }} {writer.write(condition)[0]}")
+    rows.append(rf"{writer.write(tail)[0]} & \text{{otherwise}}")
+    return r"\begin{cases} " + r" \\ ".join(rows) + r" \end{cases}", CASES
+
+
+SPECIAL: dict[str, Callable[[_Writer, Node, bool], Written | None]] = {
+    "mul": _mul,
+    "div": _div,
+    "pow": _pow,
+    "minimum": _minimum,
+    "where": _where,
+}

@@ -1,0 +1,30 @@
+"""The optimizers: torch.optim's as drop-ins under their own names, and a class for each other formula."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import SettingError, nearest
+from .base import Optimizer
+from .classes import CLASSES, TORCH
+from .make import optimizer
+
+globals().update(CLASSES)
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {name.lower(): made for name, made in CLASSES.items()}
+"""Every class by its name in lower case, as the command line takes it."""
+
+
+def by_name(name: str) -> type[Optimizer]:
+    """The class of a name, whatever its case, dashes and underscores. Raises SettingError with the nearest names."""
+    found = OPTIMIZERS.get(name.lower().replace("_", "").replace("-", ""))
+    if found is None:
+        raise SettingError(f"unknown optimizer {name!r}; {nearest(name, OPTIMIZERS)}")
+    return found
+
+
+def __getattr__(name: str) -> Any:
+    raise AttributeError(f"downslope.optim has no optimizer {name!r}; {nearest(name, CLASSES)}")
+
+
+__all__ = ["OPTIMIZERS", "TORCH", "Optimizer", "by_name", "optimizer", *CLASSES]

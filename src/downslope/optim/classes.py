@@ -1,0 +1,180 @@
+"""The classes: torch's names as drop-ins, and one for each other formula."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ..compiler.formula import read
+from ..errors import SettingError
+from ..formulas import FORMULAS as F
+from .base import Optimizer
+from .make import make
+
+Group = dict[str, Any]
+Function = Callable[..., Any]
+
+
+class Torch(NamedTuple):
+    """What torch.optim's optimizer of the name takes, and which formula its settings choose."""
+
+    choose: Callable[[Group], Function]
+    settings: dict[str, Any]
+    flags: dict[str, Any]
+    hidden: dict[str, Any] = {}
+    shows_step: bool = True
+    check: Callable[[Group], None] | None = None
+
+
+RUN = {"foreach": None, "maximize": False, "capturable": False, "differentiable": False}
+
+
+def _sgd(group: Group) -> Function:
+    if group["momentum"] == 0:
+        return F["sgd"]
+    return F["sgd_nesterov"] if group["nesterov"] else F["sgd_momentum"]
+
+
+def _check_sgd(group: Group) -> None:
+    if group.get("nesterov") and not (group.get("momentum", 0) > 0 and group.get("dampening", 0) == 0):
+        raise SettingError(
+            f"SGD: nesterov with momentum={group.get('momentum', 0)}, dampening={group.get('dampening', 0)}; "
+            "Nesterov momentum needs a momentum above 0 and no dampening"
+        )
+
+
+def _adam(group: Group) -> Function:
+    return F["amsgrad"] if group["amsgrad"] else F["adam"]
+
+
+def _adamw(group: Group) -> Function:
+    if group["weight_decay"] == 0:
+        return _adam(group)
+    return F["amsgradw"] if group["amsgrad"] else F["adamw"]
+
+
+def _rmsprop(group: Group) -> Function:
+    centered, momentum = "_centered" * bool(group["centered"]), "_momentum" * (group["momentum"] > 0)
+    return F[f"rmsprop{centered}{momentum}"]
+
+
+ADAM = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0}
+
+TORCH: dict[str, Torch] = {
+    "SGD": Torch(
+        _sgd,
+        {"lr": 1e-3, "momentum": 0, "dampening": 0, "weight_decay": 0, "nesterov": False},
+        {"maximize": False, "foreach": None, "differentiable": False, "fused": None},
+        shows_step=False,
+        check=_check_sgd,
+    ),
+    "Adagrad": Torch(
+        lambda group: F["adagrad"],
+        {"lr": 1e-2, "lr_decay": 0, "weight_decay": 0, "initial_accumulator_value": 0, "eps": 1e-10, "foreach": None},
+        {"maximize": False, "differentiable": False, "fused": None},
+    ),
+    "Adadelta": Torch(
+        lambda group: F["adadelta"],
+        {"lr": 1.0, "rho": 0.9, "eps": 1e-6, "weight_decay": 0, "foreach": None},
+        {"capturable": False, "maximize": False, "differentiable": False},
+    ),
+    "RMSprop": Torch(
+        _rmsprop,
+        {
+            "lr": 1e-2,
+            "alpha": 0.99,
+            "eps": 1e-8,
+            "weight_decay": 0,
+            "momentum": 0,
+            "centered": False,
+            "capturable": False,
+            "foreach": None,
+            "maximize": False,
+            "differentiable": False,
+        },
+        {},
+    ),
+    "Adam": Torch(_adam, {**ADAM, "amsgrad": False}, {**RUN, "fused": None, "decoupled_weight_decay": False}),
+    "AdamW": Torch(
+        _adamw,
+        {**ADAM, "weight_decay": 1e-2, "amsgrad": False},
+        {**RUN, "fused": None},
+        hidden={"decoupled_weight_decay": True},
+    ),
+    "Adamax": Torch(
+        lambda group: F["adamax"],
+        {**ADAM, "lr": 2e-3, "foreach": None},
+        {"maximize": False, "differentiable": False, "capturable": False},
+    ),
+    "NAdam": Torch(
+        lambda group: F["nadam"],
+        {**ADAM, "lr": 2e-3, "momentum_decay": 4e-3, "decoupled_weight_decay": False},
+        RUN,
+    ),
+    "RAdam": Torch(lambda group: F["radam"], {**ADAM, "decoupled_weight_decay": False}, RUN),
+    "Rprop": Torch(
+        lambda group: F["rprop"],
+        {"lr": 1e-2, "etas": (0.5, 1.2), "step_sizes": (1e-6, 50)},
+        {"capturable": False, "foreach": None, "maximize": False, "differentiable": False},
+    ),
+    "ASGD": Torch(
+        lambda group: F["asgd"],
+        {
+            "lr": 1e-2,
+            "lambd": 1e-4,
+            "alpha": 0.75,
+            "t0": 1e6,
+            "weight_decay": 0,
+            "foreach": None,
+            "maximize": False,
+            "differentiable": False,
+            "capturable": False,
+        },
+        {},
+    ),
+}
+
+# The other formulas that have a class of their own, under the name their authors write.
+OTHERS: dict[str, str] = {
+    "Momentum": "momentum",
+    "NAG": "nag",
+    "QHM": "qhm",
+    "RootMeanSquare": "root_mean_square",
+    "AMSGrad": "amsgrad",
+    "Yogi": "yogi",
+    "AdaBelief": "adabelief",
+    "Adan": "adan",
+    "ADOPT": "adopt",
+    "AdEMAMix": "ademamix",
+    "QHAdam": "qhadam",
+    "Signum": "signum",
+    "Lion": "lion",
+}
+
+
+def _drop_in(name: str, of: Torch) -> type[Optimizer]:
+    return make(
+        name,
+        read(F[name.lower()]),
+        of.choose,
+        settings=of.settings,
+        flags=of.flags,
+        hidden=of.hidden,
+        shows_step=of.shows_step,
+        check=of.check,
+        module="downslope.optim",
+    )
+
+
+def _own(name: str, formula: str) -> type[Optimizer]:
+    function = F[formula]
+    read_formula = read(function)
+    return make(
+        name, read_formula, lambda group: function, settings=dict(read_formula.settings), module="downslope.optim"
+    )
+
+
+CLASSES: dict[str, type[Optimizer]] = {
+    **{name: _drop_in(name, of) for name, of in TORCH.items()},
+    **{name: _own(name, formula) for name, formula in OTHERS.items()},
+}

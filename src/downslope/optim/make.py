@@ -1,0 +1,87 @@
+"""A formula -> a class of optimizers."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from ..compiler.formula import Formula, read
+from ..compiler.trace import trace
+from .base import Optimizer
+
+# Keywords that every optimizer takes for itself, beside those that its param groups hold.
+OWN: dict[str, Any] = {"max_norm": None, "clip_value": None, "ema": None, "skip_nonfinite": False}
+
+
+def optimizer(function: Callable[..., Any]) -> type[Optimizer]:
+    """Make a torch optimizer of a formula: as a decorator, or by a call.
+
+    ```python
+    @downslope.optimizer
+    def heavy_ball(p, g, v=0, *, lr=0.01, beta=0.9):
+        v = beta * v + g
+        return p - lr * v, v
+
+    optimizer = heavy_ball(model.parameters(), lr=0.1)
+    ```
+
+    The formula gives the update of one element: `p` the parameter, `g` its gradient, then states with their initial
+    value, after `*` the step count `t` (from 1, if used) and the settings with their defaults; it returns p and the
+    states. The class takes the settings, and what every `downslope.optim.Optimizer` takes. Raises FormulaError, with the
+    line, for a formula that cannot be traced. Costs a millisecond here and a compilation of about 40 ms at the first step.
+    """
+    formula = read(function)
+    trace(formula)
+    return make(
+        formula.name, formula, lambda group: function, settings=dict(formula.settings), module=function.__module__
+    )
+
+
+def make(
+    name: str,
+    formula: Formula,
+    choose: Callable[[dict[str, Any]], Callable[..., Any]],
+    *,
+    settings: dict[str, Any],
+    flags: dict[str, Any] | None = None,
+    hidden: dict[str, Any] | None = None,
+    shows_step: bool | None = None,
+    check: Callable[[dict[str, Any]], None] | None = None,
+    module: str,
+) -> type[Optimizer]:
+    """The class: `settings` may be given by position, `flags` by keyword, `hidden` stand in param groups only."""
+    if flags is None:
+        owns_decay = "weight_decay" in settings
+        settings = settings if owns_decay else {**settings, "weight_decay": 0.0}
+        flags = {
+            "maximize": False,
+            **({} if owns_decay else {"decoupled_weight_decay": False}),
+            "differentiable": False,
+        }
+    defaults = {**settings, **flags, **(hidden or {})}
+    body = {
+        "__doc__": formula.doc,
+        "__module__": module,
+        "__qualname__": name,
+        "__signature__": _signature(settings, flags),
+        "formula": formula,
+        "choose": staticmethod(choose),
+        "setting_defaults": defaults,
+        "positional": tuple(settings),
+        "shows_step": formula.counts if shows_step is None else shows_step,
+    }
+    if check is not None:
+        body["check_group"] = staticmethod(check)
+    return type(name, (Optimizer,), body)
+
+
+def _signature(settings: dict[str, Any], flags: dict[str, Any]) -> inspect.Signature:
+    place, keyword = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+    return inspect.Signature(
+        [
+            inspect.Parameter("params", place),
+            *(inspect.Parameter(n, place, default=default) for n, default in settings.items()),
+            *(inspect.Parameter(n, keyword, default=default) for n, default in {**flags, **OWN}.items()),
+        ]
+    )

@@ -1,0 +1,74 @@
+"""What values a setting may have, by its name, and the errors for those it may not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from ..errors import SettingError, nearest
+
+Check = tuple[Callable[[float], bool], str]
+
+_AT_LEAST_0: Check = (lambda x: x >= 0, "must be at least 0")
+_BELOW_1: Check = (lambda x: 0 <= x < 1, "must be at least 0 and below 1")
+_SHARE: Check = (lambda x: 0 <= x <= 1, "must be from 0 to 1")
+_ANY: Check = (lambda x: True, "")
+
+# A tuple setting has a check for each place, or one for all. Names that are not here may be any finite number.
+CHECKS: dict[str, Check | tuple[Check, ...]] = {
+    "lr": _AT_LEAST_0,
+    "betas": _BELOW_1,
+    "momentum": _AT_LEAST_0,
+    "weight_decay": _AT_LEAST_0,
+    "eps": _AT_LEAST_0,
+    "rho": _SHARE,
+    "alpha": _AT_LEAST_0,
+    "lr_decay": _AT_LEAST_0,
+    "initial_accumulator_value": _AT_LEAST_0,
+    "momentum_decay": _AT_LEAST_0,
+    "etas": ((lambda x: 0 < x < 1, "must be above 0 and below 1"), (lambda x: x > 1, "must be above 1")),
+    "step_sizes": _AT_LEAST_0,
+}
+
+
+def check(optimizer: str, name: str, value: Any, default: Any) -> None:
+    """Raise SettingError unless the value fits the setting: its kind, its length, its range."""
+    if isinstance(default, tuple):
+        if not isinstance(value, tuple | list) or len(value) != len(default):
+            raise SettingError(
+                f"{optimizer}: {name} is {value!r}; it takes {len(default)} numbers, such as {name}={default!r}"
+            )
+        checks = CHECKS.get(name, _ANY)
+        for i, item in enumerate(value):
+            one = checks[i] if isinstance(checks[0], tuple) else checks
+            _check_number(optimizer, f"{name}[{i}]", item, one)  # type: ignore[arg-type]
+    elif isinstance(default, bool) or default is None:
+        return
+    else:
+        _check_number(optimizer, name, value, CHECKS.get(name, _ANY))  # type: ignore[arg-type]
+
+
+def _check_number(optimizer: str, name: str, value: Any, check: Check) -> None:
+    if isinstance(value, torch.Tensor):
+        if value.numel() != 1:
+            raise SettingError(
+                f"{optimizer}: {name} is a tensor of shape {tuple(value.shape)}; a setting is one number"
+            )
+        if value.is_meta:
+            return
+        value = value.item()
+    if isinstance(value, str) or not hasattr(value, "__float__"):
+        raise SettingError(
+            f"{optimizer}: {name} is {value!r}; it must be a number, a schedule or a tensor of one element"
+        )
+    holds, rule = check
+    if math.isnan(float(value)) or not holds(float(value)):
+        raise SettingError(f"{optimizer}: {name} is {value}; it {rule or 'must be a number'}")
+
+
+def unknown(optimizer: str, name: str, known: Mapping[str, Any]) -> SettingError:
+    """The error for a setting that an optimizer does not have."""
+    return SettingError(f"{optimizer}: has no setting {name!r}; {nearest(name, known)}")

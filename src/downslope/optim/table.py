@@ -1,0 +1,117 @@
+"""Parameters, gradients and states -> rows of addresses for one native call."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from operator import attrgetter, is_, itemgetter
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..backends import cpu
+from ..backends.llvm import HEAD, NORM, SLOTS, UPDATE
+from ..compiler.plan import Plan
+
+DATA_PTR = torch.Tensor.data_ptr
+DTYPE = attrgetter("dtype")
+PLAIN = (torch.Tensor, torch.nn.Parameter)
+
+
+class Table:
+    """The rows of the parameters that compiled kernels update: fixed addresses of parameters and states, and in every
+    step the new addresses of the gradients."""
+
+    def __init__(self, params: list[torch.Tensor], states: list[dict[str, Any]], plans: list[Plan], lines: np.ndarray):
+        """`lines[i]` is the address of the slots' values for row i."""
+        self.params, self.states = params, states
+        width = max((len(plan.tensors) for plan in plans), default=2)
+        self.rows = np.zeros((len(params), HEAD + width), dtype=np.int64)
+        for row, param, plan in zip(self.rows, params, plans):
+            row[UPDATE], row[NORM] = cpu.update(plan, param.dtype), cpu.norm(param.dtype)
+        self.rows[:, SLOTS] = lines
+        self.rows[:, HEAD] = self._params = [*map(DATA_PTR, params)]
+        self._columns = []  # each state's name, the dictionaries that hold it, and its addresses
+        for word in range(2, width):
+            names: dict[str, list[int]] = {}
+            for i, plan in enumerate(plans):
+                if word < len(plan.tensors):
+                    names.setdefault(plan.tensors[word], []).append(i)
+            for name, places in names.items():
+                holders, get = [states[i] for i in places], itemgetter(name)
+                addresses = [*map(DATA_PTR, map(get, holders))]
+                self.rows[places, HEAD + word] = addresses
+                self._columns.append((get, holders, addresses))
+        self._dtypes = [*map(DTYPE, params)]
+        self._contiguous = all(p.is_contiguous() for p in params)
+        self._grads: list[int] = []
+        self.launch = cpu.Launch(self.rows, np.array([p.numel() for p in params], dtype=np.int64))
+        self.written = [*params, *(t for get, holders, _ in self._columns for t in map(get, holders))]
+
+    def fits(self) -> bool:
+        """Whether parameters and states are still where the rows say."""
+        return [*map(DATA_PTR, self.params)] == self._params and all(
+            [*map(DATA_PTR, map(get, holders))] == addresses for get, holders, addresses in self._columns
+        )
+
+    def take(self, grads: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Write the addresses of this step's gradients. Returns what must stay alive while the kernels run: the
+        gradients, copied where their memory is laid out differently from their parameter's."""
+        quick = (
+            self._contiguous and all(map(torch.Tensor.is_contiguous, grads)) and [*map(DTYPE, grads)] == self._dtypes
+        )
+        if not quick or any(map(torch.Tensor.is_neg, grads)):
+            grads = [g if alike(g, p) else _laid_out_like(p, g) for g, p in zip(grads, self.params)]
+        addresses = [*map(DATA_PTR, grads)]
+        if addresses != self._grads:
+            self.rows[:, HEAD + 1] = self._grads = addresses
+        return grads
+
+
+def _laid_out_like(param: torch.Tensor, grad: torch.Tensor) -> torch.Tensor:
+    return torch.empty_like(param, requires_grad=False).copy_(grad.detach())
+
+
+def same(a: Collection[Any], b: Collection[Any]) -> bool:
+    """Whether two sequences hold the same objects."""
+    return len(a) == len(b) and all(map(is_, a, b))
+
+
+def dense(t: torch.Tensor) -> bool:
+    """Whether the tensor's elements fill one stretch of memory, each once, in whatever order of dimensions."""
+    if t.is_contiguous():
+        return True
+    expected = 1
+    for stride, size in sorted((s, n) for s, n in zip(t.stride(), t.shape) if n != 1):
+        if stride != expected:
+            return False
+        expected *= size
+    return True
+
+
+def native(param: torch.Tensor, state: dict[str, Any], plan: Plan) -> bool:
+    """Whether the compiled kernels cover a parameter and its states; the eager back end covers the rest."""
+    return (
+        param.device.type == "cpu"
+        and param.dtype in cpu.REAL
+        and type(param) in PLAIN
+        and param.layout is torch.strided
+        and dense(param)
+        and not param.is_neg()
+        and all(alike(state[name], param) and state[name].shape == param.shape for name in plan.tensors[2:])
+    )
+
+
+def alike(t: torch.Tensor, param: torch.Tensor) -> bool:
+    """Whether a tensor's memory matches its parameter's element by element."""
+    return t.dtype is param.dtype and t.stride() == param.stride() and not t.is_neg() and type(t) in PLAIN
+
+
+def overlapping(tensors: list[torch.Tensor]) -> set[int]:
+    """Which of the tensors share memory with another: those are updated one after the other."""
+    first = np.array([*map(DATA_PTR, tensors)], dtype=np.int64)
+    last = first + np.array([t.numel() * t.element_size() for t in tensors], dtype=np.int64)
+    order = np.argsort(first, kind="stable")
+    reach = np.maximum.accumulate(last[order])
+    meets = np.flatnonzero((first[order][1:] < reach[:-1]) & (last[order][1:] > first[order][1:]))
+    return {int(order[i]) for i in meets} | {int(order[i + 1]) for i in meets}
