@@ -13,8 +13,9 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
-from ..compiler.graph import CONDITIONS, Graph, Node, const, tensor, walk
+from ..compiler.graph import CONDITIONS, Graph, Node, const, node, tensor, walk
 from ..compiler.listing import in_order, uses
 
 
@@ -27,7 +28,7 @@ def latex(graph: Graph) -> str:
     for name, new in graph.outputs.items():
         if labels.get(new) != name and not _keeps_gradient(name, new):  # another value, or none, taken over as it is
             lines.append(f"{symbols[tensor(name)].at('t')} &= {writer.write(new)[0]}")
-    body = " \\\\[4pt]\n".join(lines)
+    body = " \\\\[6pt]\n".join(lines)
     return f"\\begin{{aligned}}\n{body}\n\\end{{aligned}}"
 
 
@@ -136,7 +137,7 @@ GREEK = {
 WORDS = {"inf": r"\infty", "max": r"\max", "min": r"\min", "eps": r"\epsilon"}
 WORDS |= {"lamda": r"\lambda", "lambd": r"\lambda"}  # Unicode's and torch's spelling
 ACCENTS = {"hat": "hat", "bar": "bar", "tilde": "tilde", "dot": "dot", "check": "check", "vec": "vec"}
-MODIFIERS: dict[str, dict[str, str]] = {
+MODIFIERS: dict[str, dict[str, Any]] = {
     "next": {"time": "t+1"},
     "max": {"above": r"\max"},
     "min": {"above": r"\min"},
@@ -154,7 +155,7 @@ def _word(word: str) -> str:
 
 
 def spelled(name: str) -> Symbol:
-    r"""The symbol for a name that is in no table: `rho_inf` is \rho_\infty, `my_term` is \mathrm{my}_{\mathrm{term}}."""
+    r"""The symbol for a name that is in no table: \rho_\infty for `rho_inf`, \mathrm{a}_{\mathrm{b}} for words."""
     item = re.fullmatch(r"(\w+?)s?\[(\d+)\]", name)
     if item:
         return spelled(f"{item[1]}{int(item[2]) + 1}")
@@ -214,16 +215,16 @@ def _symbols(graph: Graph, chosen: list[Node]) -> dict[Node, Symbol]:
     seen = {"p", "g", *graph.states}
     written = set(map(str, found.values()))
     for n in chosen:
-        name = labels.get(n)
-        if name is None:
+        label = labels.get(n)
+        if label is None:
             symbol = take(tuple(map(Symbol, SPARE)))
-        elif name in seen and graph.outputs.get(name) is not n:
-            symbol = take((replace(of[name], primes=1),))
+        elif label in seen and graph.outputs.get(label) is not n:
+            symbol = take((replace(of[label], primes=1),))
         else:
-            symbol = of[name]
-            seen.add(name)
+            symbol = of[label]
+            seen.add(label)
         moves = any(leaf.op == "tensor" or leaf.value == "t" for leaf in walk([n]))
-        symbol = symbol.at("t" if moves or name in graph.outputs else "")
+        symbol = symbol.at("t" if moves or label in graph.outputs else "")
         while str(symbol) in written:
             symbol = replace(symbol, primes=symbol.primes + 1)
         written.add(str(symbol))
@@ -236,7 +237,9 @@ def _symbols(graph: Graph, chosen: list[Node]) -> dict[Node, Symbol]:
 
 def _labels(graph: Graph) -> dict[Node, str]:
     labels = {n: name for n, name in graph.names.items() if n.args and n.op not in CONDITIONS}
-    return labels | {n: name for name, n in reversed(graph.outputs.items()) if n.args}
+    results = [(name, n) for name, n in reversed(graph.outputs.items()) if n.args]
+    results.sort(key=lambda pair: labels.get(pair[1]) == pair[0])  # of two for one value, the one the author wrote
+    return labels | {n: name for name, n in results}
 
 
 def _lines(graph: Graph) -> list[Node]:
@@ -331,7 +334,7 @@ class _Writer:
 
 def _grown(pattern: str, *parts: str) -> str:
     """The pattern with brackets as large as what they hold asks for."""
-    if any(r"\frac" in part or r"\begin" in part for part in parts):
+    if any("frac" in part or r"\begin" in part for part in parts):
         left, right = r"\left", r"\right"
     elif any("(" in part for part in parts):
         left, right = r"\bigl", r"\bigr"
@@ -348,8 +351,8 @@ def _number(value: float, small: bool) -> Written:
     digits = f"{value:g}" if float(f"{value:g}") == value else repr(value)
     near = Fraction(value).limit_denominator(64)
     if len(digits) > 8 and "e" not in digits and float(near) == value:
-        return (f"{near.numerator}/{near.denominator}" if small else
-                rf"\frac{{{near.numerator}}}{{{near.denominator}}}"), PRODUCT
+        above, below = near.as_integer_ratio()
+        return (f"{above}/{below}", QUOTIENT) if small else (rf"\frac{{{above}}}{{{below}}}", PRODUCT)
     mantissa, _, exponent = digits.partition("e")
     if not exponent:
         return digits, ATOM
@@ -359,6 +362,8 @@ def _number(value: float, small: bool) -> Written:
 
 def _mul(writer: _Writer, n: Node, small: bool) -> Written:
     a, b = n.args
+    if a is b:
+        return _pow(writer, node("pow", a, const(2.0)), small)
     if b.op == "const" and a.op != "const":
         a, b = b, a  # a coefficient stands first
     minus = ""
@@ -422,7 +427,8 @@ def _where(writer: _Writer, n: Node, small: bool) -> Written:
         condition, yes, tail = tail.args
         rows.append(rf"{writer.write(yes)[0]} & \text{{if }} {writer.write(condition)[0]}")
     rows.append(rf"{writer.write(tail)[0]} & \text{{otherwise}}")
-    return r"\begin{cases} " + r" \\ ".join(rows) + r" \end{cases}", CASES
+    body = r" \\ ".join(rows).replace(r"\frac", r"\dfrac")  # which would be small print here
+    return rf"\begin{{cases}} {body} \end{{cases}}", CASES
 
 
 SPECIAL: dict[str, Callable[[_Writer, Node, bool], Written | None]] = {

@@ -77,11 +77,11 @@ def _named(graph: Graph, element: set[Node]) -> dict[Node, str]:
     given, taken = set(reserved), reserved | set(labels.values())
     names: dict[Node, str] = {}
     for n in in_order(graph, chosen):
-        name = labels.get(n)
-        if name is None or name in given:
-            stem, first = (f"{name}_", 2) if name else ("x" if n in element else "c", 1)
-            while (name := f"{stem}{first}") in taken:
-                first += 1
+        name = labels.get(n, "")
+        if not name or name in given:
+            stem, number = (f"{name}_", 2) if name else ("x" if n in element else "c", 1)
+            while (name := f"{stem}{number}") in taken:
+                number += 1
         names[n] = name
         given.add(name)
         taken.add(name)
