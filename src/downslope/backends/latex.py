@@ -219,7 +219,7 @@ def _symbols(graph: Graph, chosen: list[Node]) -> dict[Node, Symbol]:
         if label is None:
             symbol = take(tuple(map(Symbol, SPARE)))
         elif label in seen and graph.outputs.get(label) is not n:
-            symbol = take((replace(of[label], primes=1),))
+            symbol = take((of[label],))
         else:
             symbol = of[label]
             seen.add(label)
