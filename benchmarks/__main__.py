@@ -129,12 +129,11 @@ def main(
 
     full = len(names) == len(OPTIMIZERS) and len(where) == len(SHAPES)
     results = measure_all(names, where, quick or full, effort, say)
-    table.show(results, console)
-    if out or (full and not quick):
+    kept = bool(out) or (full and not quick)
+    if kept:  # before the tables: a closed pipe loses nothing
         write(out or RESULTS, json.dumps(results, indent=1) + "\n")
-        say(f"wrote {(out or RESULTS).name}")
-    else:
-        say("a partial run: figures not kept; --out FILE keeps them")
+    table.show(results, console)
+    say(f"wrote {(out or RESULTS).name}" if kept else "a partial run: figures not kept; --out FILE keeps them")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ class Effort:
     rounds: int = 15
     budget: float = 10.0
     compile: bool = False
-    compile_limit: float = 120.0
+    compile_limit: float = 180.0
     quick: bool = False
 
 
@@ -64,12 +64,12 @@ def _prepare(
     for name, make in peers.PEERS.items():
         if name == "compile" and not effort.compile:
             continue
+        start = time.perf_counter()
         try:
             if name != "compile":
                 steps[name] = make(spec, params)
                 continue
             with _time_limit(effort.compile_limit):
-                start = time.perf_counter()
                 step = make(spec, params)
                 for _ in range(3):  # the states appear in the first; a second compilation may follow
                     step()
@@ -80,7 +80,8 @@ def _prepare(
         except Exception as error:
             if name == "ours":
                 raise
-            notes[name] = f"failed: {_one_line(error)}"
+            late = name == "compile" and time.perf_counter() - start >= effort.compile_limit
+            notes[name] = f"not compiled after {effort.compile_limit:.0f} s" if late else f"failed: {_one_line(error)}"
     return steps, compile_seconds
 
 
@@ -109,7 +110,8 @@ def figures(steps: dict[str, peers.Step], moved: int, resident: bool, effort: Ef
     """Time the steps with the floor's movers among them; what each took, its ratio to ours, and ours over the floor."""
     movers = floor.movers(resident, large=2**24 if effort.quick else 256 * 2**20)
     entrants = {**steps, **{f"floor: {name}": mover.move for name, mover in movers.items()}}
-    timed = measure.run_rounds(entrants, rounds=effort.rounds, budget=effort.budget)
+    turn = 0.0 if effort.quick else measure.TURN
+    timed = measure.run_rounds(entrants, rounds=effort.rounds, budget=effort.budget, turn=turn)
     times = {name: moved / mover.bytes for name, mover in movers.items()}  # the floor, in runs of its mover
     return {
         "bytes": moved,

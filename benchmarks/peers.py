@@ -90,7 +90,10 @@ def _compiled(spec: Optimizer, params: Parameters) -> Step:
     compilers = [os.environ.get("CXX"), "g++", "clang++", "cl"]
     if not any(name and shutil.which(name) for name in compilers):
         raise Absent("torch.compile needs a C++ compiler; none found")
-    torch._dynamo.reset()  # imported here, late: it takes seconds
+    import torch._inductor.config as inductor  # late: it takes seconds
+
+    inductor.compile_threads = 1  # workers would go on compiling after the time limit, beside what is timed next
+    torch._dynamo.reset()
     return torch.compile(torch_class(spec.title)(params, **spec.settings).step, fullgraph=False)
 
 

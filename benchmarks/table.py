@@ -109,7 +109,10 @@ def show(results: dict[str, Any], console: Console) -> None:
     for title, columns, rows in tables(results):
         table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for index, name in enumerate(columns):
-            table.add_column(name, justify="left" if index == 0 or title == "Targets" else "right")
+            left = index == 0 or title == "Targets"
+            table.add_column(
+                name, justify="left" if left else "right", overflow="fold", min_width=14 if index == 0 else None
+            )
         for cells in rows:
             table.add_row(*cells)
         console.print(table)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
+import os
 import subprocess
 import sys
 from itertools import count
@@ -19,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # benchmarks/ stands beside src/ and is not installed
 
 from benchmarks import cases, floor, measure, peers, shapes, table, targets  # noqa: E402
-from benchmarks.__main__ import chosen  # noqa: E402
+from benchmarks.__main__ import chosen, write_docs  # noqa: E402
 
 
 @pytest.mark.parametrize(
@@ -264,6 +265,18 @@ def test_docs_are_replaced_between_their_markers_only() -> None:
         table.between_markers("no markers", "text")
 
 
+def test_docs_page_is_made_and_renewed(tmp_path: Path) -> None:
+    figures, page = tmp_path / "cpu.json", tmp_path / "docs" / "performance.md"
+    with pytest.raises(typer.BadParameter, match="no results"):
+        write_docs(figures, page)
+    for value in (3.21, 4.56):
+        figures.write_text(json.dumps(made_up_results(**{"100m": value})))
+        write_docs(figures, page)
+        assert f"| {value} |" in page.read_text()
+    assert page.read_text().count("# Performance") == 1 and "| 3.21 |" not in page.read_text()
+    assert list(page.parent.iterdir()) == [page]
+
+
 def test_absent_and_failing_peers_are_notes(monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(*_):
         raise RuntimeError("broke\nat length")
@@ -298,7 +311,10 @@ def has_optimizers() -> bool:
 def test_quick_run_end_to_end(tmp_path: Path) -> None:
     out = tmp_path / "figures" / "cpu.json"
     command = [sys.executable, "-m", "benchmarks", "--quick", "--only", "adam", "--out", str(out)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1"
+    }  # teams of threads stall each other where tests run side by side
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     assert "Targets" in done.stdout and "Adam" in done.stdout
     results = json.loads(out.read_text())
