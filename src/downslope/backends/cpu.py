@@ -69,7 +69,7 @@ def _worker() -> int:
 
 @cache
 def _team() -> Callable[[int, int, int], None]:
-    """How to run the worker on several threads: torch's own OpenMP pool where its library is found, else our threads."""
+    """How to run the worker on several threads: torch's own OpenMP pool where it is found, else our threads."""
     folder = os.path.join(os.path.dirname(torch.__file__), "lib")
     for path in glob.glob(os.path.join(folder, "libgomp*.so*")) + glob.glob(
         os.path.join(os.path.dirname(folder), "..", "torch.libs", "libgomp*.so*")

@@ -18,6 +18,7 @@ UPDATE, NORM, SLOTS, HEAD = 0, 1, 2, 3
 # The words of a chunk: the address of its row, first and last element, and a place for its partial sum.
 CHUNK = 4
 
+ARGUMENTS = "ptr noalias readonly %row, i64 %begin, i64 %end, ptr %chunk"
 LANES = {"float": 16, "double": 8}  # 64 bytes: one register of AVX-512, two of AVX2, four of NEON
 
 
@@ -230,7 +231,7 @@ def _module(name: str, title: str, head: list[str], vector: Block, scalar: Block
             f"; {title}",
             *declared,
             "",
-            f'define void @{name}(ptr noalias readonly %row, i64 %begin, i64 %end, ptr %chunk) "prefer-vector-width"="512" {{',
+            f"define void @{name}({ARGUMENTS}) {{",
             "entry:",
             *head,
             "  %count = sub i64 %end, %begin",
@@ -270,7 +271,7 @@ def norm(real: str, name: str) -> str:
     grad = HEAD + 1
     lanes = 8
     return f"""; the sum of squares of g
-define void @{name}(ptr noalias readonly %row, i64 %begin, i64 %end, ptr %chunk) "prefer-vector-width"="512" {{
+define void @{name}({ARGUMENTS}) {{
 entry:
   %at.row = getelementptr i64, ptr %row, i64 {grad}
   %at = load ptr, ptr %at.row

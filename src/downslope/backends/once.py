@@ -22,27 +22,17 @@ TEXT = {name: op.text for name, op in OPS.items()} | {
     "pow": "power({}, {})",  # `**` would give a complex number where IEEE gives nan
 }
 
-NUMBERS: dict[str, Any] = {name: op.number for name, op in OPS.items() if op.text.startswith(name)} | {
-    "power": np.power
-}
-QUICK: dict[str, Any] = NUMBERS | {
-    "power": math.pow,
-    "abs": abs,
-    "sqrt": math.sqrt,
-    "exp": math.exp,
-    "log": math.log,
-    "tanh": math.tanh,
-    "sin": math.sin,
-    "cos": math.cos,
-    "atan2": math.atan2,
-    "isfinite": math.isfinite,
-}
+FUNCTIONS = {name: op.number for name, op in OPS.items() if op.text.startswith(name)}
+CAREFUL: dict[str, Any] = FUNCTIONS | {"power": np.power}
+QUICK: dict[str, Any] = FUNCTIONS | {"power": math.pow, "abs": abs}
+QUICK |= {name: getattr(math, name) for name in ("sqrt", "exp", "log", "tanh", "sin", "cos", "atan2", "isfinite")}
 
 
 def source(plan: Plan) -> str:
     """The function's Python source: numbers from outside in, slots and scalar states out."""
     names = {f"{s}": f"a{i}" for i, s in enumerate(plan.scalars)}
-    lines, written = [], {}
+    lines: list[str] = []
+    written: dict[Node, str] = {}
     wanted = [*plan.slots, *plan.updates.values()]
 
     def write(n: Node) -> str:
@@ -65,7 +55,7 @@ def _number(value: float) -> str:
 def build(plan: Plan) -> Callable[[Sequence[float]], tuple[float, ...]]:
     """A function from the numbers named in `plan.scalars` to the values of `plan.slots` and `plan.updates`."""
     code = compile(source(plan), f"<once per step: {plan.graph.name}>", "exec")
-    quick, careful = dict(QUICK), dict(NUMBERS)
+    quick, careful = dict(QUICK), dict(CAREFUL)
     exec(code, quick)
     exec(code, careful)
     fast, slow = quick["once"], careful["once"]

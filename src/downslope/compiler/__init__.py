@@ -1,1 +1,1 @@
-"""From a formula to a plan: read and trace it, simplify its graph, plan what runs once a step and what runs once an element."""
+"""From a formula to a plan: read and trace it, simplify its graph, cut it into once per step and once per element."""

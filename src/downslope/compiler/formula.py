@@ -112,7 +112,7 @@ def _default(name: str, p: inspect.Parameter) -> float | tuple[float, ...]:
     ):
         found = "no default" if value is p.empty else f"the default {value!r}"
         raise FormulaError(
-            f"{name}: the setting `{p.name}` has {found}; give it a number or a tuple of numbers, such as `{p.name}=0.9` "
-            "(two optimizers that differ are two formulas, not one with flags)"
+            f"{name}: the setting `{p.name}` has {found}; give it a number or a tuple of numbers, such as "
+            f"`{p.name}=0.9` (two optimizers that differ are two formulas, not one with flags)"
         )
     return value  # type: ignore[return-value]

@@ -28,9 +28,9 @@ class Symbol:
 
     def _refuse(self, *_: Any) -> NoReturn:
         raise FormulaError(
-            f"the value of `{self!r}` is not known while the formula is traced, so it cannot be used with `if`, `and`, "
-            "`or`, `not`, `while`, min(), max(), float() or the math module; write where(condition, a, b), maximum(a, b), "
-            "`&`, `|`, `~`, or a function from downslope such as downslope.sqrt"
+            f"the value of `{self!r}` is not known while the formula is traced, so it cannot be used with `if`, "
+            "`and`, `or`, `not`, `while`, min(), max(), float() or the math module; write where(condition, a, b), "
+            "maximum(a, b), `&`, `|`, `~`, or a function from downslope such as downslope.sqrt"
         )
 
     __bool__ = __float__ = __int__ = __index__ = __iter__ = __len__ = _refuse

@@ -197,5 +197,8 @@ class Graph:
     def map(self, change: Callable[[Node], Node]) -> Graph:
         """The graph with `change` applied to every node; names follow the values they were given to."""
         become = rebuild(self.outputs.values(), change)
-        names = {become[old]: name for old, name in reversed(self.names.items()) if old in become}
+        names: dict[Node, str] = {}
+        for old, name in self.names.items():
+            if old in become:
+                names.setdefault(become[old], name)
         return replace(self, outputs={k: become[v] for k, v in self.outputs.items()}, names=names)

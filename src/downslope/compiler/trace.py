@@ -67,7 +67,7 @@ def _call(formula: Formula, places: list[Symbol], settings: dict[str, Any], name
         return note
 
     def enter(frame: FrameType, event: str, arg: Any) -> Any:
-        return note if frame.f_code is code else None
+        return None if frame.f_globals.get("__name__", "").startswith(__package__) else note
 
     before = sys.gettrace()
     sys.settrace(enter)

@@ -179,7 +179,7 @@ class Optimizer(torch.optim.Optimizer):
 
     def _transforms(self, group: dict[str, Any], function: Function) -> frozenset[str]:
         wanted = []
-        weight_decay = group["weight_decay"] if "weight_decay" in group else 0.0
+        weight_decay = group.get("weight_decay", 0.0)
         if weight_decay != 0 and not _owns(function, "weight_decay"):
             wanted.append("decoupled_decay" if group.get("decoupled_weight_decay") else "coupled_decay")
         if group.get("maximize"):
@@ -231,8 +231,8 @@ class Optimizer(torch.optim.Optimizer):
             group, plan = group_of[place]
             if grad.layout is not torch.strided:
                 raise StateError(
-                    f"{type(self).__name__}: {self._name(flat[place])} has a gradient of layout {grad.layout}; sparse gradients "
-                    "need torch.optim.SparseAdam or torch.optim.SGD, or build the embedding with sparse=False"
+                    f"{type(self).__name__}: {self._name(flat[place])} has a gradient of layout {grad.layout}; sparse "
+                    "gradients need torch.optim.SparseAdam or torch.optim.SGD, or build the embedding with sparse=False"
                 )
             members.append(Member(flat[place], self._state_of(flat[place], group, plan, place), group, plan, place))
         return Batch(members, self._bank)
@@ -315,8 +315,8 @@ class Optimizer(torch.optim.Optimizer):
         for hook in self._optimizer_load_state_dict_pre_hooks.values():
             state_dict = hook(self, state_dict) or state_dict
         checkpoint.load(self, state_dict)
-        for hook in self._optimizer_load_state_dict_post_hooks.values():
-            hook(self)
+        for after in self._optimizer_load_state_dict_post_hooks.values():
+            after(self)
 
     def __getstate__(self) -> dict[str, Any]:
         kept = ("max_norm", "clip_value", "ema", "skip_nonfinite", "skipped_steps", "steps", "schedules")

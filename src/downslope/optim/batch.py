@@ -1,4 +1,4 @@
-"""All parameters that have a gradient -> one step over them: once-per-step values, one native call, eager for the rest."""
+"""All parameters that have a gradient -> one step: once-per-step values, one native call, eager for the rest."""
 
 from __future__ import annotations
 

@@ -34,12 +34,9 @@ def at(value: Any, step: int) -> Any:
     return value
 
 
-def _scheduled_parts(value: Any) -> Iterable[Any]:
-    if isinstance(value, SCHEDULES):
-        yield value
-    elif isinstance(value, tuple | list):
-        for v in value:
-            yield from _scheduled_parts(v)
+def _plateaus(value: Any) -> list[Plateau]:
+    """The schedules with a memory in a setting."""
+    return [v for v in (value if isinstance(value, tuple | list) else (value,)) if isinstance(v, Plateau)]
 
 
 # ---- how a state starts
@@ -79,10 +76,7 @@ def name(groups: list[dict[str, Any]], param: torch.Tensor) -> str:
 def extra(optimizer: Optimizer) -> dict[str, Any]:
     """What a checkpoint holds beside torch's keys; empty if torch's say it all."""
     memories = [
-        {
-            key: [s.state_dict() for s in _scheduled_parts(value) if isinstance(s, Plateau)]
-            for key, value in scheduled.items()
-        }
+        {key: [plateau.state_dict() for plateau in _plateaus(value)] for key, value in scheduled.items()}
         for scheduled in optimizer.schedules
     ]
     if not any(optimizer.schedules) and not optimizer.skipped_steps:
@@ -97,8 +91,9 @@ def load(optimizer: Optimizer, state_dict: dict[str, Any]) -> None:
     """Check the whole state dict, then take it over: an error leaves the optimizer as it was."""
     kind = type(optimizer).__name__
     if not isinstance(state_dict.get("state"), dict) or not isinstance(state_dict.get("param_groups"), list):
+        found = _listed(state_dict)
         raise StateError(
-            f"{kind}: this is no optimizer's state dict: it has the keys {_listed(state_dict)}; expected state, param_groups"
+            f"{kind}: this is no optimizer's state dict: expected the keys state, param_groups; found {found}"
         )
     saved_groups, groups = state_dict["param_groups"], optimizer.param_groups
     if len(saved_groups) != len(groups):
@@ -106,9 +101,7 @@ def load(optimizer: Optimizer, state_dict: dict[str, Any]) -> None:
     source = _matched(optimizer, saved_groups)
     extra = state_dict.get("downslope", {})
     if extra.get("format", FORMAT) > FORMAT:
-        raise StateError(
-            f"{kind}: the state dict is of a newer downslope (format {extra['format']}, known is {FORMAT}); update downslope"
-        )
+        raise StateError(f"{kind}: the state dict has format {extra['format']}, known is {FORMAT}; update downslope")
 
     new_groups = []
     for group, saved in zip(groups, saved_groups):
@@ -139,9 +132,8 @@ def _take(
     optimizer.skipped_steps = extra.get("skipped_steps", 0)
     for scheduled, memories in zip(optimizer.schedules, extra.get("schedules", [])):
         for key, memory in memories.items():
-            parts = [s for s in _scheduled_parts(scheduled.get(key)) if isinstance(s, Plateau)]
-            for schedule, saved in zip(parts, memory):
-                schedule.load_state_dict(saved)
+            for plateau, saved in zip(_plateaus(scheduled.get(key)), memory):
+                plateau.load_state_dict(saved)
     optimizer._forget()
 
 
@@ -153,17 +145,16 @@ def _matched(optimizer: Optimizer, saved_groups: list[dict[str, Any]]) -> dict[t
         ours = {n: p for g in groups for n, p in zip(g["param_names"], g["params"])}
         missing, foreign = ours.keys() - keys.keys(), keys.keys() - ours.keys()
         if missing or foreign:
-            parts = [f"it lacks {_listed(missing)}"] * bool(missing) + [
-                f"it has {_listed(foreign)}, unknown here"
-            ] * bool(foreign)
-            raise StateError(f"{kind}: the state dict is of other parameters: {'; '.join(parts)}")
+            found = f"it lacks {_listed(missing)}, and has {_listed(foreign)} that are unknown here"
+            raise StateError(f"{kind}: the state dict is of other parameters: {found}")
         return {p: keys[n] for n, p in ours.items()}
-    matched = {}
+    matched: dict[torch.Tensor, Any] = {}
     for i, (group, saved) in enumerate(zip(groups, saved_groups)):
         if len(group["params"]) != len(saved["params"]):
+            first = name(groups, group["params"][0]) if group["params"] else "none"
             raise StateError(
-                f"{kind}: param group {i} has {len(saved['params'])} parameters in the state dict and {len(group['params'])} here; "
-                f"here the first is {name(groups, group['params'][0]) if group['params'] else 'none'}"
+                f"{kind}: param group {i} has {len(saved['params'])} parameters in the state dict and "
+                f"{len(group['params'])} here, the first of them {first}"
             )
         matched.update(zip(group["params"], saved["params"]))
     return matched
@@ -175,7 +166,8 @@ def _fitting(optimizer: Optimizer, param: torch.Tensor, saved: dict[str, Any], e
     missing = {key for key in expected if saved.get(key) is None}
     if missing:
         raise StateError(
-            f"{kind}: the saved state of {called} lacks {_listed(missing)} and has {_listed(saved)}; is it another optimizer's?"
+            f"{kind}: the saved state of {called} lacks {_listed(missing)} and has {_listed(saved)}; "
+            "is it another optimizer's?"
         )
     state: dict[str, Any] = {}
     for key, value in saved.items():
@@ -186,13 +178,13 @@ def _fitting(optimizer: Optimizer, param: torch.Tensor, saved: dict[str, Any], e
         else:
             if value.shape != param.shape:
                 raise StateError(
-                    f"{kind}: the saved {key} of {called} has shape {tuple(value.shape)}, the parameter {tuple(param.shape)}; "
-                    "make the optimizer with model.named_parameters() on both sides to match states by name"
+                    f"{kind}: the saved {key} of {called} has shape {tuple(value.shape)}, the parameter "
+                    f"{tuple(param.shape)}; optimizers made with model.named_parameters() match their states by name"
                 )
             if value.dtype != param.dtype:
                 raise StateError(
-                    f"{kind}: the saved {key} of {called} is {value.dtype}, the parameter {param.dtype}; states are not cast "
-                    "silently: convert the state dict, or the model, first"
+                    f"{kind}: the saved {key} of {called} is {value.dtype}, the parameter {param.dtype}; states are "
+                    "not cast silently: convert the state dict, or the model, first"
                 )
             state[key] = torch.empty_like(param, requires_grad=False).copy_(value)
     return state

@@ -21,7 +21,7 @@ class Torch(NamedTuple):
     choose: Callable[[Group], Function]
     settings: dict[str, Any]
     flags: dict[str, Any]
-    hidden: dict[str, Any] = {}
+    hidden: dict[str, Any] | None = None
     shows_step: bool = True
     check: Callable[[Group], None] | None = None
 

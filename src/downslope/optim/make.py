@@ -28,8 +28,9 @@ def optimizer(function: Callable[..., Any]) -> type[Optimizer]:
 
     The formula gives the update of one element: `p` the parameter, `g` its gradient, then states with their initial
     value, after `*` the step count `t` (from 1, if used) and the settings with their defaults; it returns p and the
-    states. The class takes the settings, and what every `downslope.optim.Optimizer` takes. Raises FormulaError, with the
-    line, for a formula that cannot be traced. Costs a millisecond here and a compilation of about 40 ms at the first step.
+    states. The class takes the settings, and what every `downslope.optim.Optimizer` takes. Raises FormulaError, with
+    the line, for a formula that cannot be traced. Costs a millisecond here, and about 40 ms to compile in the first
+    step.
     """
     formula = read(function)
     trace(formula)

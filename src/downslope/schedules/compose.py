@@ -59,7 +59,7 @@ def _before_plateau(schedules: list[Schedule], joints: list[int], last: Plateau)
     if last.lead is not None:  # it waits already, from its own step 0: put that in front
         schedules, joints = [*schedules, last.lead], [*joints, joints[-1] + last.at]
     lead = chain(*_woven(schedules, joints)[:-1]) if len(schedules) > 1 else schedules[0]
-    return replace(last, lead=lead, at=joints[-1], state=last.state_dict())
+    return replace(last, lead=lead, at=joints[-1], state=last.state)
 
 
 def _warmup(n: int, *, schedule: Schedule, steps: int, start_factor: float | None) -> float:

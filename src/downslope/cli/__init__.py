@@ -1,0 +1,58 @@
+"""The command line: `downslope VERB`. One verb per file; nothing heavy is imported before a verb needs it."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+from ..errors import DownslopeError
+from ..version import __version__
+
+# A verb is the function of its name in the module of its name; EXAMPLE there ends its help.
+VERBS = ("race",)
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+app = typer.Typer(
+    name="downslope",
+    help="The optimizer workbench for PyTorch.",
+    epilog="Example: downslope race digits",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"downslope {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+for _verb in VERBS:
+    _module = import_module(f".{_verb}", __name__)
+    app.command(epilog=_module.EXAMPLE)(getattr(_module, _verb))
+
+
+def main() -> None:
+    """Run the command line. Exit status: 0 done, 1 a verdict that fails, 2 wrong use, 130 interrupted."""
+    try:
+        app()
+    except DownslopeError as error:
+        print(f"downslope: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("downslope: interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)

@@ -1,0 +1,59 @@
+"""Handwritten digits: 1,797 images of 8 x 8 pixels that come with scikit-learn (Alpaydin & Kaynak 1998, UCI)."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from .extras import need
+from .task import Data, Task
+
+SPLIT = (1000, 397, 400)  # train, validation, test
+
+
+def data() -> Data:
+    """The three parts, always the same; pixels shifted and scaled by the mean and deviation of the training part."""
+    need("sklearn", extra="race", job="the task digits")
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    order = torch.randperm(len(bunch.target), generator=torch.Generator().manual_seed(0))
+    images = torch.tensor(bunch.images, dtype=torch.float32).unsqueeze(1)[order]
+    labels = torch.tensor(bunch.target, dtype=torch.int64)[order]
+    images = (images - images[: SPLIT[0]].mean()) / images[: SPLIT[0]].std()
+    return Data(*zip(images.split(SPLIT), labels.split(SPLIT)))
+
+
+def model() -> nn.Module:
+    """Two convolutions and one linear layer, 6,090 parameters; about 98.5 % of the test digits after 15 epochs."""
+    return nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(32 * 2 * 2, 10),
+    )
+
+
+def loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    return nn.functional.cross_entropy(output, target)
+
+
+def metric(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    return (output.argmax(1) == target).double().mean()
+
+
+TASK = Task(
+    "digits",
+    "handwritten digits, 8 x 8 pixels, a small convolutional network",
+    model,
+    data,
+    loss,
+    metric,
+    chance=0.1,
+    epochs=15,
+    batch=64,
+)
