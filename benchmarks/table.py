@@ -49,7 +49,7 @@ def tables(results: dict[str, Any]) -> list[tuple[str, list[str], Rows]]:
             continue
         rows = [row(case, OPTIMIZERS[case["optimizer"]].title, compiled) for case in cases]
         if mean := mean_speedup(steps, name):
-            rows.append(["geometric mean", "", "", "", f"{mean[0]:.2f}", *([""] * (len(columns) - 5))])
+            rows.append(["geomean", "", "", "", f"{mean[0]:.2f}", *([""] * (len(columns) - 5))])
         made.append((f"{shape.title}: {_count(cases[0])}", columns, rows))
     others = []
     if composite := results.get("clip_and_average"):
@@ -110,9 +110,7 @@ def show(results: dict[str, Any], console: Console) -> None:
         table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for index, name in enumerate(columns):
             left = index == 0 or title == "Targets"
-            table.add_column(
-                name, justify="left" if left else "right", overflow="fold", min_width=14 if index == 0 else None
-            )
+            table.add_column(name, justify="left" if left else "right", overflow="fold")
         for cells in rows:
             table.add_row(*cells)
         console.print(table)
