@@ -18,7 +18,7 @@ CENTRES: dict[str, float] = {
     "momentum": -1.5,  # the velocity sums about 10 gradients (momentum 0.9), so a tenth of plain descent
     "nag": -1.5,  # as momentum
     "adagrad": -1.5,  # best at 0.03; the steps shrink with the root of their number, so above Adam
-    "rms": -1.5,  # divides by the root mean square of all gradients so far
+    "rootmeansquare": -1.5,  # divides by the root mean square of all gradients so far
     "adadelta": 0.5,  # the rate multiplies a step that has the right units by itself: best between 1 and 10
     "adam": -2.5,  # best between 3e-3 and 3e-2
     "amsgrad": -2.5,  # as Adam, as are the next ones: a step of about the rate in each coordinate
