@@ -25,7 +25,7 @@ ORDER = (
     *("sgd", "momentum", "nag", "adagrad", "adadelta", "rmsprop", "adam"),
     *("asgd", "radam", "nadam", "yogi", "lion", "amsgrad", "adamw"),
     *("rprop", "qhm", "qhadam", "adan", "signum", "adabelief", "adamax"),
-    *("rms", "adopt", "muon", "shampoo", "sophia", "lamb", "ademamix"),
+    *("rootmeansquare", "adopt", "muon", "shampoo", "sophia", "lamb", "ademamix"),
 )
 
 

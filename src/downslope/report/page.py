@@ -86,7 +86,7 @@ dt { color: var(--faint); } dd { margin: 0; overflow-wrap: anywhere; }
   .verdict { font-size: 1.05rem; }
   thead { display: none; }
   table, tbody { display: block; }
-  tr { display: grid; grid-template-columns: 1.4rem 1fr auto; padding: .5rem 0; border-top: 1px solid var(--line); }
+  tr { display: grid; grid-template-columns: 1.9rem 1fr auto; padding: .5rem 0; border-top: 1px solid var(--line); }
   td { border: 0; padding: 0; }
   td:nth-child(n+4) { grid-column: 2 / 4; text-align: left; font-size: .85rem; color: var(--faint); }
   td:nth-child(n+4)::before { content: attr(data-name) " "; }

@@ -16,8 +16,6 @@ from rich.text import Text
 from ..race import Plan
 from .colours import style
 
-NARROW = 76  # columns below which the leaderboard takes two lines for each optimizer
-
 
 def say(console: Console, text: str) -> None:
     """Print a line as it is: no markup, no breaks of its own, so that a path or command can be copied."""
@@ -100,7 +98,7 @@ class LiveTable:
         best = f"best run {_percent(progress.best)} at {rate(progress.best_lr)}" if progress.best else "no run finished"
         counts = f"{progress.done}/{progress.total}"
         seconds = f"{progress.seconds(time.monotonic()):.1f} s"
-        line = f"{name:<10} {counts:>7}  {best}  diverged {progress.diverged}  {seconds}"
+        line = f"{name:<{max(map(len, self.rows))}}  {counts:>7}  {best}  diverged {progress.diverged}  {seconds}"
         say(self.console, line)
 
     def _table(self) -> Table:
@@ -121,12 +119,14 @@ HEADS = ("optimizer", "done", "best run", "diverged", "seconds")
 
 
 def print_leaderboard(console: Console, board: dict[str, Any], folder: Path) -> None:
-    """The leaderboard, its verdict, and how it was made; two lines for each optimizer on a narrow terminal."""
+    """The leaderboard, its verdict, and how it was made; three lines for each optimizer on a narrow terminal."""
     console.print()
     if not board["complete"]:
         console.print(f"Leaderboard so far, {board['finished']} of {board['trials']} runs:", highlight=False)
     if board["rows"]:
-        console.print(_narrow(board) if console.width < NARROW else _wide(board))
+        wide = _wide(board)
+        fits = console.measure(wide).maximum <= console.width
+        console.print(wide if fits else _narrow(board))
         console.print()
         console.print(board["verdict"], markup=False, highlight=False)
         console.print(board["method"], markup=False, highlight=False, style="dim")
@@ -136,7 +136,7 @@ def print_leaderboard(console: Console, board: dict[str, Any], folder: Path) -> 
 
 def _wide(board: dict[str, Any]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     table.add_column("optimizer", no_wrap=True)
     for head in ("test accuracy", "best lr", "width, decades", "diverged", "seconds"):
         table.add_column(head, justify="right", no_wrap=True)
