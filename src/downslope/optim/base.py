@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import sys
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, wraps
 from itertools import chain, repeat
 from operator import is_
 from typing import Any, ClassVar
@@ -20,6 +21,29 @@ from .batch import Batch, Member
 from .table import same
 
 Function = Callable[..., Any]
+
+
+def _untraced(method: Function) -> Function:
+    """Keep torch.compile out of a method. torch's own decorator imports the compiler for that at the first call, which
+    takes more than a second; where nobody has imported it, nobody traces."""
+    plain = inspect.unwrap(method)
+
+    @wraps(plain)
+    def call(*args: Any, **settings: Any) -> Any:
+        run = _disabled(plain) if "torch._dynamo" in sys.modules else plain
+        return run(*args, **settings)
+
+    call._torchdynamo_disable = True  # type: ignore[attr-defined]
+    return call
+
+
+@cache
+def _disabled(method: Function) -> Function:
+    return torch.compiler.disable(method)
+
+
+_add_param_group = _untraced(torch.optim.Optimizer.add_param_group)
+_state_dict = _untraced(torch.optim.Optimizer.state_dict)
 
 
 class Optimizer(torch.optim.Optimizer):
@@ -117,7 +141,7 @@ class Optimizer(torch.optim.Optimizer):
         Raises SettingError for a setting out of its range."""
         if isinstance(param_group, dict):
             self._check_settings(param_group)
-        super().add_param_group(param_group)
+        _add_param_group(self, param_group)
         group = self.param_groups[-1]
         scheduled = {name: group[name] for name in self.setting_defaults if checkpoint.is_scheduled(group[name])}
         self.schedules.append(scheduled)
@@ -131,7 +155,7 @@ class Optimizer(torch.optim.Optimizer):
 
     # ---- the step
 
-    @torch._disable_dynamo
+    @_untraced
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update all parameters that have a gradient. Returns the closure's loss, if one is given."""
         loss = None
@@ -269,6 +293,8 @@ class Optimizer(torch.optim.Optimizer):
     def _name(self, param: torch.Tensor) -> str:
         return checkpoint.name(self.param_groups, param)
 
+    zero_grad = _untraced(torch.optim.Optimizer.zero_grad)
+
     # ---- the average
 
     @contextlib.contextmanager
@@ -298,13 +324,13 @@ class Optimizer(torch.optim.Optimizer):
     def state_dict(self) -> dict[str, Any]:
         """torch's state dict; loads into torch's optimizer of the same name. What torch has no place for (the number of
         steps, skipped ones, a plateau's memory) is under the key `downslope`, which torch ignores."""
-        state_dict = super().state_dict()
+        state_dict = _state_dict(self)
         extra = checkpoint.extra(self)
         if extra:
             state_dict["downslope"] = extra
         return state_dict
 
-    @torch._disable_dynamo
+    @_untraced
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load a state dict of this optimizer or of torch's of the same name.
 
