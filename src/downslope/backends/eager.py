@@ -32,6 +32,9 @@ def _value(
         return scalars[n.value]  # type: ignore[index]
     if n.op == "tensor":
         return tensors[n.value]  # type: ignore[index]
+    if n.op == "where" and isinstance(args[0], torch.Tensor):
+        like = tensors["p"]
+        args[1:] = [a if isinstance(a, torch.Tensor) else like.new_tensor(a) for a in args[1:]]
     if any(isinstance(a, torch.Tensor) for a in args):
         return OPS[n.op].tensor(*args)
     result = OPS[n.op].number(*(np.float64(a) if type(a) is float else a for a in args))

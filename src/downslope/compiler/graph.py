@@ -38,7 +38,7 @@ def _where_tensor(condition: Any, yes: Any, no: Any) -> Any:
     if not isinstance(condition, torch.Tensor):
         return yes if condition else no
     if not isinstance(yes, torch.Tensor) and not isinstance(no, torch.Tensor):
-        yes = torch.tensor(yes, dtype=torch.get_default_dtype(), device=condition.device)
+        yes = torch.tensor(yes, dtype=torch.float64, device=condition.device)  # no other tensor says how precise to be
     return torch.where(condition, yes, no)
 
 
@@ -136,24 +136,22 @@ def rebuild(roots: Iterable[Node], change: Callable[[Node], Node]) -> dict[Node,
     return become
 
 
-def text(root: Node, names: dict[Node, str] | None = None) -> str:
-    """The node as a Python expression; nodes with a name are written as that name."""
+def text(root: Node, depth: int = 8) -> str:
+    """The node as a Python expression, for messages; what lies deeper is left out."""
 
-    def write(current: Node) -> str:
-        if names and current in names:
-            return names[current]
+    def write(current: Node, depth: int) -> str:
         if current.op == "const":
-            return f"{current.value:g}" if float(f"{current.value:g}") == current.value else repr(current.value)
+            value = float(current.value or 0.0)
+            written = f"{value:g}" if float(f"{value:g}") == value else repr(value)
+            return f"({written})" if written.startswith("-") and current is not root else written
         if not current.args:
             return str(current.value)
-        return OPS[current.op].text.format(*map(write, current.args))
+        if depth == 0:
+            return "..."
+        return OPS[current.op].text.format(*(write(arg, depth - 1) for arg in current.args))
 
-    written = write(root)
-    return (
-        written[1:-1]
-        if OPS.get(root.op, Op(0, "", abs, abs)).text.startswith("(") and root.args and (not names or root not in names)
-        else written
-    )
+    written = write(root, depth)
+    return written[1:-1] if root.args and OPS[root.op].text.startswith("(") else written
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from ..errors import SettingError
 from .graph import Graph, Node, const, node, scalar, tensor
 
 P, G = tensor("p"), tensor("g")
@@ -50,6 +51,11 @@ def coupled_decay(graph: Graph) -> Graph:
 
 def decoupled_decay(graph: Graph) -> Graph:
     """Loshchilov & Hutter 2019: the parameter shrinks by lr times weight_decay before the update."""
+    if "lr" not in graph.settings:
+        raise SettingError(
+            f"{graph.name}: decoupled weight decay shrinks the parameter by lr times weight_decay, and this formula has "
+            "no setting `lr`; name its step size lr, or write the decay into the formula"
+        )
     factor = node("sub", const(1.0), node("mul", scalar("lr"), scalar("weight_decay")))
     return _with_decay(_seen_as(graph, P, node("mul", P, factor)))
 
