@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from downslope.backends.latex import TABLE, latex, spelled
+from downslope.backends.latex import TABLE, latex
+from downslope.backends.notation import spelled
 from downslope.compiler.functions import FUNCTIONS, abs, sign, sqrt, where
 from downslope.compiler.graph import OPS, Graph, node, tensor
 from downslope.compiler.simplify import simplify
