@@ -94,6 +94,47 @@ def test_every_operation_prints(op):
     assert_sound(lines(Graph("f", {}, {}, False, {"p": node("add", tensor("p"), value)})))
 
 
+def moments(g: str) -> list[str]:
+    """Adam's averages of a gradient and of its square."""
+    square = f"({g})^2" if "'" in g else f"{g}^2"
+    return [rf"m_t &= \beta_1 m_{{t-1}} + (1 - \beta_1) {g}", rf"v_t &= \beta_2 v_{{t-1}} + (1 - \beta_2) {square}"]
+
+
+AVERAGE = r"\bar{\theta}_t &= \bar{\theta}_{t-1} + (\theta_t - \bar{\theta}_{t-1}) (1 - \beta_{\mathrm{ema}})"
+AROUND = {
+    ("adam", "coupled_decay"): [r"g'_t &= g_t + \lambda \theta_{t-1}", *moments("g'_t"), *GOLDEN["adam"][2:]],
+    ("adam", "clip_norm"): [r"g'_t &= c g_t", *moments("g'_t"), *GOLDEN["adam"][2:]],
+    ("adam", "maximize average"): [r"g'_t &= -g_t", *moments("g'_t"), *GOLDEN["adam"][2:], AVERAGE],
+    ("adam", "coupled_decay maximize clip_value clip_norm unscale"): [
+        r"g'_t &= -\operatorname{clip}(c S^{-1} g_t, -\kappa, \kappa) + \lambda \theta_{t-1}",
+        *moments("g'_t"),
+        *GOLDEN["adam"][2:],
+    ],
+    ("adam", "decoupled_decay"): [
+        *moments("g_t"),
+        *GOLDEN["adam"][2:4],
+        GOLDEN["adam"][4].replace(r"\theta_{t-1} -", r"\theta_{t-1} (1 - \eta \lambda) -"),
+    ],
+    ("sgd", "clip_norm decoupled_decay"): [r"\theta_t &= \theta_{t-1} (1 - \eta \lambda) - \eta c g_t"],
+    ("nag", "maximize"): [
+        r"v_t &= \mu v_{t-1} + \eta (-g_t)",
+        r"\theta_t &= \theta_{t-1} - \eta (-g_t) - \mu v_t",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name, transforms", AROUND)
+def test_a_changed_gradient_is_named_where_it_is_shared(name, transforms):
+    assert lines(arrange(trace(FORMULAS[name]), frozenset(transforms.split()))) == AROUND[name, transforms]
+
+
+def test_a_state_keeps_the_changed_gradient_of_the_step_before():
+    text = lines(arrange(trace(FORMULAS["adan"]), frozenset({"clip_norm"})))
+    assert text[0] == r"g'_t &= c g_t"
+    assert r"g'_t - g'_{t-1}" in text[1]
+    assert not any("prev" in line for line in text)
+
+
 S, P, G = r"\sqrt", r"\theta_{t-1}", "g_t"
 EXPRESSIONS = {
     "p - (g - p)": f"{P} - ({G} - {P})",
@@ -169,7 +210,7 @@ def test_values_of_the_same_name_and_letter_stay_apart():
 
     assert lines(trace(f)) == [
         r"g'_t &= g_t + \eta \theta_{t-1}",
-        r"g''_t &= g'_t \gamma",
+        r"g''_t &= \gamma g'_t",
         r"v'_t &= v_{t-1} g''_t",
         r"v_t &= v_{t-1} + v'_t",
         r"s_t &= s_{t-1} + g''_t",

@@ -20,28 +20,42 @@ from .notation import NOTATION, SPARE, Symbol, choices, script, spelled
 
 def latex(graph: Graph) -> str:
     """The graph as an `aligned` environment, without the dollar signs around it."""
-    chosen, labels = _lines(graph), _labels(graph)
-    symbols = _symbols(graph, chosen)
+    seen = _gradient(graph)
+    labels = _labels(graph, seen)
+    chosen = _lines(graph, labels)
+    symbols = _symbols(graph, chosen, labels, seen)
     writer = _Writer(symbols)
     lines = [f"{symbols[n]} &= {writer.line(n)}" for n in chosen]
     for name, new in graph.outputs.items():
-        if labels.get(new) != name and not _keeps_gradient(name, new):  # another value, or none, taken over as it is
+        if labels.get(new) != name and new is not seen:  # another value, or none, taken over as it is
             lines.append(f"{symbols[tensor(name)].at('t')} &= {writer.write(new)[0]}")
     body = " \\\\[6pt]\n".join(lines)
     return f"\\begin{{aligned}}\n{body}\n\\end{{aligned}}"
 
 
-def _keeps_gradient(state: str, new: Node) -> bool:
-    """Whether a state is the gradient of the step before; it is then written as that, and its update goes unsaid."""
-    return state != "p" and new is tensor("g")
+def _gradient(graph: Graph) -> Node:
+    """The gradient as the formula sees it: g, or the unnamed value g' that transforms have made of it.
+
+    That is the first value of more than one use on the one way from g, made of g, p and settings alone. A state that
+    is this gradient of the step before is written as that, and its update goes unsaid.
+    """
+    g, count = tensor("g"), uses(graph)
+    changes = {n for n in graph.nodes if n.op in ("neg", "add", "maximum", "minimum")}
+    changes |= {n for n in graph.nodes if n.op == "mul" and any(arg.value in graph.options for arg in n.args)}
+    user = {arg: n for n in graph.nodes for arg in n.args}
+    seen = g
+    while count[seen] == 1 and user.get(seen) in changes:
+        seen = user[seen]
+    foreign = any(leaf.op == "tensor" and leaf.value not in ("p", "g") for leaf in walk([seen]))
+    named = seen in graph.names or seen is graph.outputs["p"]
+    return g if foreign or named or count[seen] < 2 else seen
 
 
 # Symbols
 
 
-def _symbols(graph: Graph, chosen: list[Node]) -> dict[Node, Symbol]:
+def _symbols(graph: Graph, chosen: list[Node], labels: dict[Node, str], gradient: Node) -> dict[Node, Symbol]:
     """A symbol for each leaf and each line, no two alike."""
-    labels = _labels(graph)
     leaves = [n for n in graph.nodes if n.op in ("tensor", "scalar")]
     leaves += [tensor(name) for name in graph.outputs if tensor(name) not in leaves]
     names = list(dict.fromkeys([*(str(n.value) for n in leaves), *(labels[n] for n in chosen if n in labels)]))
@@ -67,7 +81,6 @@ def _symbols(graph: Graph, chosen: list[Node]) -> dict[Node, Symbol]:
     for n in leaves:
         time = "t-1" if n.value in graph.outputs else "t" if n.value == "g" else ""
         found[n] = of[str(n.value)].at(time)
-    found |= {tensor(name): of["g"].at("t-1") for name, new in graph.outputs.items() if _keeps_gradient(name, new)}
     seen = {"p", "g", *graph.states}
     written = set(map(str, found.values()))
     for n in chosen:
@@ -85,22 +98,26 @@ def _symbols(graph: Graph, chosen: list[Node]) -> dict[Node, Symbol]:
             symbol = replace(symbol, primes=symbol.primes + 1)
         written.add(str(symbol))
         found[n] = symbol
-    return found
+    before = found[gradient].at("t-1") if gradient in found else None
+    return found | {tensor(name): before for name, new in graph.outputs.items() if before and new is gradient}
 
 
 # Lines
 
 
-def _labels(graph: Graph) -> dict[Node, str]:
+def _labels(graph: Graph, gradient: Node) -> dict[Node, str]:
+    """The names of values: the author's, and of results that of their state."""
     labels = {n: name for n, name in graph.names.items() if n.args and n.op not in CONDITIONS}
-    results = [(name, n) for name, n in reversed(graph.outputs.items()) if n.args]
+    if gradient.args:
+        labels[gradient] = "g"
+    results = [(name, n) for name, n in reversed(graph.outputs.items()) if n.args and n is not gradient]
     results.sort(key=lambda pair: labels.get(pair[1]) == pair[0])  # of two for one value, the one the author wrote
     return labels | {n: name for name, n in results}
 
 
-def _lines(graph: Graph) -> list[Node]:
+def _lines(graph: Graph, labels: dict[Node, str]) -> list[Node]:
     """The values with a line: named ones, results, and those without a name that would be long to repeat."""
-    labels, count = _labels(graph), uses(graph)
+    count = uses(graph)
     tails = {n.args[2] for n in graph.nodes if n.op == "where"}
     chosen: set[Node] = set()
     size: dict[Node, int] = {}
@@ -222,6 +239,8 @@ def _mul(writer: _Writer, n: Node, small: bool) -> Written:
         return _pow(writer, node("pow", a, const(2.0)), small)
     if b.op == "const" and a.op != "const":
         a, b = b, a  # a coefficient stands first
+    elif b.op == "scalar" and any(leaf.op == "tensor" for leaf in walk([a])):
+        a, b = b, a  # and so does a setting
     minus = ""
     if a.op == "neg" and a not in writer.symbols:
         minus, a = "-", a.args[0]

@@ -84,6 +84,10 @@ NOTATION: dict[str, tuple[Symbol, ...]] = {
     "etas[0]": (S(r"\eta", above="-"),),
     "etas[1]": (S(r"\eta", above="+"),),
     "mu_product": (S(r"\Pi", (r"\mu",)),),
+    "unscale": (S("S", above="-1"),),  # S is the scale of the loss
+    "clip_coef": (S("c"), S("C")),
+    "clip_value": (S(r"\kappa"),),
+    "ema_decay": (S(r"\beta", (r"\mathrm{ema}",)),),
     "ax": (S(r"\bar{\theta}"),),
     "ema": (S(r"\bar{\theta}"),),
     "average": (S(r"\bar{\theta}"), S("a")),
