@@ -45,7 +45,8 @@ def _curves(axes, everyone: list[Runner]) -> None:
         colour, dash = runner.style.colour, DASH[runner.style.dash]
         axes.plot(line.x, line.mean, color=colour, linestyle=dash, linewidth=1.8, label=runner.name)
         axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.13, linewidth=0)
-    axes.set_yscale("log")
+    if any(value > 0 for runner in everyone for value in runner.curves["train_loss"].mean):
+        axes.set_yscale("log")
     _dress(axes, "Training loss at the best learning rate", "epoch", "loss, mean and range over seeds")
 
 

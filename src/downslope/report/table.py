@@ -60,8 +60,7 @@ class LiveTable:
 
     def start(self, plan: Plan, folder: Path, records: list[dict[str, Any]], notes: list[str]) -> None:
         trials = plan.trials()
-        each = len(trials) // len(plan.grids)
-        self.rows = {name: Progress(each) for name in plan.grids}
+        self.rows = {name: Progress(len(grid) * len(plan.seeds)) for name, grid in plan.grids.items()}
         for record in records:
             self.rows[record["optimizer"]].add(record, time.monotonic())
         for note in notes:
@@ -125,7 +124,7 @@ def print_leaderboard(console: Console, board: dict[str, Any], folder: Path) -> 
         console.print(f"Leaderboard so far, {board['finished']} of {board['trials']} runs:", highlight=False)
     if board["rows"]:
         wide = _wide(board)
-        fits = console.measure(wide).maximum <= console.width
+        fits = console.measure(wide, options=console.options.update(max_width=1000)).maximum <= console.width
         console.print(wide if fits else _narrow(board))
         console.print()
         console.print(board["verdict"], markup=False, highlight=False)
