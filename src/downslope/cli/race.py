@@ -13,10 +13,15 @@ EXAMPLE = "Example: downslope race digits --optimizers sgd,adam --seeds 5 --out 
 
 
 def race(
-    task: Annotated[str, typer.Argument(help="What to train: digits.")],
+    task: Annotated[str, typer.Argument(metavar="TASK", help="What to train: digits.")],
     optimizers: Annotated[
-        str, typer.Option(metavar="A,B,C", help="The racing optimizers.")
-    ] = "sgd,momentum,nag,adagrad,adadelta,rmsprop,adam",
+        str | None,
+        typer.Option(
+            metavar="A,B,C",
+            help="Who races; by default sgd, momentum, nag, adagrad, adadelta, rmsprop, adam.",
+            show_default=False,
+        ),
+    ] = None,
     lrs: Annotated[int, typer.Option(min=1, help="Learning rates for each, five decades around its usual one.")] = 11,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds; the same initial weights and data order for all.")] = 3,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of a run; the task's own by default.")] = None,
@@ -35,7 +40,7 @@ def race(
     """
     from rich.console import Console
 
-    from ..race import make_plan
+    from ..race import DEFAULT, make_plan
     from ..race import race as run
     from ..report.files import write_report
     from ..report.table import LiveTable, print_leaderboard, say
@@ -43,7 +48,8 @@ def race(
 
     need("sklearn", "scipy", "plotly", "matplotlib", extra="race", job="downslope race")
     console = Console(stderr=as_json)
-    plan = make_plan(task, optimizers.split(","), lrs=lrs, seeds=seeds, epochs=epochs, batch=batch)
+    names = DEFAULT if optimizers is None else optimizers.split(",")
+    plan = make_plan(task, names, lrs=lrs, seeds=seeds, epochs=epochs, batch=batch)
     result = run(plan, out=out, resume=resume, workers=workers, watch=LiveTable(console))
     if not result.interrupted:
         write_report(result)
@@ -52,8 +58,8 @@ def race(
     else:
         print_leaderboard(console, result.board, result.folder)
     if result.interrupted:
-        options = {
-            "--optimizers": ",".join(plan.grids),
+        options: dict[str, object] = {
+            "--optimizers": optimizers,
             "--lrs": lrs,
             "--seeds": seeds,
             "--epochs": epochs,
