@@ -1,0 +1,215 @@
+"""The command line from outside: the main job on a small race, its output, its files, its report in a browser."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from downslope.race import leaderboard, make_plan
+
+DOWNSLOPE = [sys.executable, "-W", "error", "-c", "from downslope.cli import main; main()"]
+SMALL = ["race", "digits", "--optimizers", "sgd,adam", "--lrs", "4", "--seeds", "2", "--epochs", "2"]
+PLAN = make_plan("digits", ["sgd", "adam"], lrs=4, seeds=2, epochs=2)
+
+
+def start(args, **options):
+    environment = {k: v for k, v in os.environ.items() if k not in ("FORCE_COLOR", "COLUMNS")}
+    return subprocess.Popen(
+        DOWNSLOPE + args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, **options
+    )
+
+
+def call(args, **options):
+    process = start(args, **options)
+    out, err = process.communicate(timeout=100)
+    return process.returncode, out.decode(), err.decode()
+
+
+def read(folder):
+    return [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()]
+
+
+def timeless(value):
+    """A record or board without what the clock decides."""
+    if isinstance(value, dict):
+        return {k: timeless(v) for k, v in value.items() if not k.startswith("seconds")}
+    return [timeless(v) for v in value] if isinstance(value, list) else value
+
+
+def by_trial(records):
+    return sorted(map(timeless, records), key=lambda r: (r["optimizer"], r["lr"], r["seed"]))
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory):
+    """The main job on a small race, piped."""
+    folder = tmp_path_factory.mktemp("cli") / "race"
+    status, out, err = call([*SMALL, "--out", str(folder)])
+    assert (status, err) == (0, "")
+    return folder, out
+
+
+def test_the_folder_holds_the_race(job):
+    folder, _ = job
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "config.json", "leaderboard.json", "race.png", "records.jsonl", "report.html",
+    ]  # fmt: skip
+    assert json.loads((folder / "config.json").read_text()) == PLAN.as_json()
+    records = read(folder)
+    assert len(records) == 16 and any(r["diverged"] for r in records)
+    assert json.loads((folder / "leaderboard.json").read_text()) == leaderboard(PLAN, records)
+
+
+def test_the_leaderboard_on_screen_is_the_one_in_the_folder(job):
+    folder, out = job
+    board = json.loads((folder / "leaderboard.json").read_text())
+    for row in board["rows"]:
+        line = next(line for line in out.splitlines() if re.match(rf"{row['rank']}  ● {row['optimizer']} ", line))
+        assert f"{100 * row['test_accuracy']['mean']:.1f} ± " in line and f"{row['best_lr']:.2g}" in line
+    assert board["verdict"] in out.replace(" \n", " ").replace("\n", " ").replace("  ", " ")
+
+
+def test_piped_output_has_plain_lines_only(job):
+    _, out = job
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", out)
+    lines = out.splitlines()
+    assert lines[0].startswith("digits: 16 runs -> ")
+    assert {line.split()[0] for line in lines[1:3]} == {"sgd", "adam"} and all("8/8" in line for line in lines[1:3])
+    assert max(map(len, lines[3:-1])) <= 80
+
+
+def test_json_is_alone_on_stdout_and_a_second_race_gives_the_same(job, tmp_path):
+    folder, _ = job
+    status, out, err = call([*SMALL, "--out", str(tmp_path / "race"), "--json", "--workers", "1"])
+    assert status == 0 and json.loads(out) == json.loads((tmp_path / "race" / "leaderboard.json").read_text())
+    assert "digits: 16 runs" in err and "\x1b" not in err
+    assert timeless(json.loads(out)) == timeless(json.loads((folder / "leaderboard.json").read_text()))
+    assert by_trial(read(tmp_path / "race")) == by_trial(read(folder))
+
+
+def wait_for_lines(folder, count, process):
+    until = time.monotonic() + 60
+    while time.monotonic() < until and process.poll() is None:
+        journal = folder / "records.jsonl"
+        if journal.exists() and journal.read_bytes().count(b"\n") >= count:
+            return
+        time.sleep(0.01)
+    raise AssertionError(process.communicate())
+
+
+def children(process):
+    return [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+
+
+def gone(pids):
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        if not any(Path(f"/proc/{pid}/status").exists() and not zombie(pid) for pid in pids):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def zombie(pid):
+    try:
+        return "State:\tZ" in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return True
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the workers through /proc, which is not here")
+def test_a_killed_race_goes_on_and_gives_the_identical_leaderboard(job, tmp_path):
+    whole, _ = job
+    folder = tmp_path / "race"
+    process = start([*SMALL, "--out", str(folder)])
+    wait_for_lines(folder, 3, process)
+    workers = children(process)
+    process.kill()
+    process.communicate()
+    assert workers and gone(workers)
+    with open(folder / "records.jsonl", "ab") as journal:
+        journal.write(b'{"optimizer":"ad')
+    before = (folder / "records.jsonl").read_bytes().splitlines()[:-1]
+    status, out, err = call([*SMALL, "--out", str(folder), "--resume"])
+    assert (status, err) == (0, "")
+    assert f"16 runs, {len(before)} of them finished before" in out and "dropped a broken last line" in out
+    assert (folder / "records.jsonl").read_bytes().splitlines()[: len(before)] == before
+    assert by_trial(read(folder)) == by_trial(read(whole))  # and so none twice
+    assert timeless(json.loads((folder / "leaderboard.json").read_text())) == timeless(
+        json.loads((whole / "leaderboard.json").read_text())
+    )
+
+
+def test_ctrl_c_keeps_what_is_finished_and_prints_the_command_that_goes_on(job, tmp_path):
+    whole, _ = job
+    process = start([*SMALL, "--out", "my race"], cwd=tmp_path, start_new_session=True)
+    wait_for_lines(tmp_path / "my race", 2, process)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does it: the workers get it too
+    out, err = (stream.decode() for stream in process.communicate(timeout=60))
+    assert (process.returncode, err) == (130, "")
+    assert re.search(r"Leaderboard so far, \d+ of 16 runs:", out)
+    command = shlex.split(out.splitlines()[-1])
+    assert command == ["downslope", *SMALL, "--out", "my race", "--resume"]
+    assert json.loads((tmp_path / "my race" / "leaderboard.json").read_text())["complete"] is False
+    status, _, err = call(command[1:], cwd=tmp_path)
+    assert (status, err) == (0, "")
+    assert by_trial(read(tmp_path / "my race")) == by_trial(read(whole))
+
+
+VIEWS = [(1280, 900, "light"), (390, 844, "dark")]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+         "--disable-sync", "--no-first-run"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("no chromium on the path")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=path, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width, height, scheme", VIEWS)
+def test_the_report_in_a_browser(job, browser, width, height, scheme):
+    folder, _ = job
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, offline=True)
+    page = context.new_page()
+    trouble, asked = [], []
+    page.on("console", lambda message: trouble.append(message.text))
+    page.on("pageerror", lambda error: trouble.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"file://{folder}/report.html")
+    page.wait_for_selector("#rates .scatterlayer .trace")
+    assert page.locator("#curves .scatterlayer .trace").count() == 4  # for each optimizer a band and a line
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for plot in ("curves", "rates"):
+        box = page.locator(f"#{plot} .main-svg").first.bounding_box()
+        assert box["width"] > 0.8 * min(width, 900) and box["height"] > 300 and box["x"] + box["width"] <= width
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 27)"}[scheme]
+    board = json.loads((folder / "leaderboard.json").read_text())
+    assert page.locator(".verdict").inner_text() == board["verdict"]
+    names = page.locator("tbody tr td:nth-child(2)").all_inner_texts()
+    assert [name.strip() for name in names] == [row["optimizer"] for row in board["rows"]]
+    crosses = page.locator("#rates .xy2 .point").count()
+    records = read(folder)
+    assert crosses == len({(r["optimizer"], r["lr"]) for r in records if r["diverged"]}) > 0
+    page.click("#choice >> text=validation accuracy")
+    assert "validation accuracy" in page.locator("#curves .ytitle").text_content()
+    page.click("#legend >> text=sgd")
+    assert page.locator("#curves .scatterlayer .trace").count() == 2
+    assert trouble == [] and asked == [f"file://{folder}/report.html"]
+    context.close()
