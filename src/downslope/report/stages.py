@@ -1,0 +1,157 @@
+"""The stages of a formula on the terminal: code with colours, its cost as a table, and the list of all optimizers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from ..backends import llvm
+from ..backends.latex import latex
+from ..compiler.graph import Graph
+from ..compiler.listing import listing
+from ..compiler.plan import cost, plan
+
+REAL = {"float32": "float", "float64": "double"}
+BYTES = {"float32": 4, "float64": 8}
+
+STAGES: dict[str, Callable[[Graph, str], str]] = {
+    "graph": lambda graph, dtype: listing(graph),
+    "latex": lambda graph, dtype: latex(graph),
+    "llvm": lambda graph, dtype: llvm.kernel(plan(graph), REAL[dtype], "update").rstrip(),
+}
+LANGUAGES = {"formula": "python", "graph": "python", "latex": "latex", "llvm": "llvm"}
+
+
+def console() -> Console:
+    """Standard output, its lines as long as they come where nobody said how wide they may be: in a file or a pipe."""
+    found = Console()
+    if not found.is_terminal and "COLUMNS" not in os.environ:
+        found.width = 1000
+    return found
+
+
+def text(graph: Graph, stage: str, dtype: str) -> str:
+    """A graph as `graph`, `latex` or `llvm`, the last for parameters of a dtype."""
+    return STAGES[stage](graph, dtype)
+
+
+def print_code(console: Console, code: str, stage: str) -> None:
+    """Print code line by line as it is, so that it can be copied or piped; in colours on a terminal that has them."""
+    if not console.is_terminal or console.no_color or console.is_dumb_terminal:
+        print(code, file=console.file)
+        return
+    from rich.syntax import Syntax
+
+    coloured = Syntax(code, LANGUAGES[stage], theme="ansi_dark", background_color="default").highlight(code)
+    coloured.rstrip()
+    console.print(coloured, soft_wrap=True)
+
+
+# Cost
+
+
+def bill(graph: Graph, dtype: str) -> dict[str, Any]:
+    """What a step costs for each parameter, and what its states take."""
+    cut = plan(graph)
+    size, counted = BYTES[dtype], cost(cut, BYTES[dtype])
+    norm = ["g"] * ("clip_coef" in graph.options)  # a pass of its own, before the update
+    states = cut.tensors[2:]
+    return {
+        "norm": norm,
+        "loads": list(cut.reads),
+        "stores": list(cut.writes),
+        "bytes": counted.bytes + size * len(norm),
+        "operations": counted.operations,
+        "states": list(states),
+        "scalar_states": list(cut.updates),
+        "state_bytes": size * len(states),
+        "once": counted.once,
+    }
+
+
+def print_bill(console: Console, bill: dict[str, Any]) -> None:
+    """The cost as a table of what is done to what, and how much that is."""
+    size = BYTES[bill["dtype"]]
+    operations = sorted(bill["operations"].items(), key=lambda item: -item[1])
+    rows = [(word, ", ".join(bill[key]), size * len(bill[key]), "bytes") for word, key in MOVES.items() if bill[key]]
+    rows += [
+        ("move", "in all", bill["bytes"], "bytes"),
+        ("compute", ", ".join(f"{count} {op}" for op, count in operations), sum(bill["operations"].values()), "ops"),
+        ("keep", ", ".join(bill["states"]) or "no state", bill["state_bytes"], "bytes"),
+    ]
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    for justify, wraps in (("left", False), ("left", True), ("right", False), ("left", False)):
+        table.add_column(justify=justify, no_wrap=not wraps)  # type: ignore[arg-type]
+    for word, what, amount, unit in rows:
+        table.add_row(Text(word, style="bold"), what, str(amount), unit)
+    around = f" with {', '.join(bill['with'])}" if bill["with"] else ""
+    notes = [f"Once per step, whatever its size: {bill['once']} ops in float64."]
+    if bill["scalar_states"]:
+        notes.append(f"Kept once for each tensor: {', '.join(bill['scalar_states'])}.")
+    _put(console, f"{bill['name']}{around}, {bill['dtype']}: for each parameter and step", table, *notes)
+
+
+MOVES = {"norm": "norm", "load": "loads", "store": "stores"}
+
+
+# The list
+
+
+def print_catalogue(console: Console, rows: list[dict[str, Any]]) -> None:
+    """Every optimizer with its formulas: a table, or indented lines where the papers would stand in a narrow column."""
+    width = [max(len(line[i]) for line in _lines(rows)) for i in range(3)]
+    draw = _table if console.width >= sum(width) + 70 else _stack
+    for title, torch in (("As in torch.optim: names, settings, results, checkpoints", True), ("More", False)):
+        group = list(_lines([row for row in rows if row["torch"] is torch]))
+        _put(console, Text(title, style="dim"), draw(group, width), "")
+    _put(console, "downslope show NAME prints a formula; --as graph, latex, llvm or cost its other stages.")
+
+
+Line = tuple[str, str, str, str]
+
+
+def _lines(rows: list[dict[str, Any]]) -> Iterator[Line]:
+    """Optimizer (where it is a new one), formula, states and paper."""
+    for row in rows:
+        for place, formula in enumerate(row["formulas"]):
+            name = "" if place else row["optimizer"]
+            yield name, formula["name"], ", ".join(formula["states"]) or "-", formula["paper"]
+
+
+def _table(lines: list[Line], width: list[int]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for head, least in zip(("optimizer", "formula", "states"), width):  # as wide as in the other table
+        table.add_column(head, no_wrap=True, min_width=least)
+    table.add_column("paper")
+    for name, *rest in lines:
+        table.add_row(Text(name, style="bold"), *map(Text, rest))
+    return table
+
+
+def _stack(lines: list[Line], width: list[int]) -> Table:
+    """One column, each line of it indented below what it belongs to."""
+    table = Table.grid()
+    for name, formula, states, paper in lines:
+        if name:
+            table.add_row(Text(name, style="bold"))
+        table.add_row(Padding(Text(formula if states == "-" else f"{formula}: {states}"), (0, 0, 0, 2)))
+        table.add_row(Padding(Text(paper), (0, 0, 0, 4)))
+    return table
+
+
+# Printing
+
+
+def _put(console: Console, *parts: str | Text | Table) -> None:
+    """Print parts below each other; without the spaces at the ends of a table's lines where they go to a file."""
+    for part in parts:
+        with console.capture() as captured:
+            console.print(part, markup=False, highlight=False, emoji=False)
+        lines = captured.get().split("\n")
+        print("\n".join(lines if console.is_terminal else map(str.rstrip, lines)), end="", file=console.file)
