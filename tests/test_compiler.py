@@ -246,6 +246,5 @@ def test_decoupled_decay_needs_a_learning_rate() -> None:
 
     parameter = torch.nn.Parameter(torch.ones(2))
     parameter.grad = torch.ones(2)
-    optimizer = downslope.optimizer(without_lr)([parameter], weight_decay=0.1, decoupled_weight_decay=True)
     with pytest.raises(downslope.SettingError, match="no setting `lr`"):
-        optimizer.step()
+        downslope.optimizer(without_lr)([parameter], weight_decay=0.1, decoupled_weight_decay=True).step()

@@ -109,15 +109,18 @@ def test_names_of_the_listing_stay_clear_of_the_authors():
 
 
 def test_what_transforms_add_is_listed():
+    def descent(p, g, *, lr=0.1):
+        return p - lr * g
+
     assert (
-        listing(arrange(trace(plain), frozenset({"decoupled_decay", "clip_norm", "average"})))
+        listing(arrange(trace(descent), frozenset({"decoupled_decay", "clip_norm", "average"})))
         == """\
-def plain(p, g, ema='p', *, weight_decay=0, ema_decay, clip_coef):
+def descent(p, g, ema='p', *, lr=0.1, weight_decay=0, ema_decay, clip_coef):
     # once per step
     c1 = 1 - lr * weight_decay
     c2 = 1 - ema_decay
     # for each element
-    p_2 = p * c1 - g * clip_coef
+    p_2 = p * c1 - lr * (g * clip_coef)
     ema_2 = ema + (p_2 - ema) * c2
     return p_2, ema_2"""
     )
