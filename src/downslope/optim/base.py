@@ -6,7 +6,7 @@ import contextlib
 import inspect
 import sys
 from collections.abc import Callable, Iterator
-from functools import cache, wraps
+from functools import cache
 from itertools import chain, repeat
 from operator import is_
 from typing import Any, ClassVar
@@ -16,34 +16,18 @@ import torch
 from ..compiler.formula import Formula
 from ..compiler.plan import Plan, program
 from ..errors import SettingError, StateError
-from . import checkpoint, settings
+from . import checkpoint, settings, states
 from .batch import Batch, Member
+from .follow import Follower, at
 from .table import same
+from .untraced import untraced
 
 Function = Callable[..., Any]
+_add_param_group = untraced(torch.optim.Optimizer.add_param_group)
+_state_dict = untraced(torch.optim.Optimizer.state_dict)
 
-
-def _untraced(method: Function) -> Function:
-    """Keep torch.compile out of a method. torch's own decorator imports the compiler for that at the first call, which
-    takes more than a second; where nobody has imported it, nobody traces."""
-    plain = inspect.unwrap(method)
-
-    @wraps(plain)
-    def call(*args: Any, **settings: Any) -> Any:
-        run = _disabled(plain) if "torch._dynamo" in sys.modules else plain
-        return run(*args, **settings)
-
-    call._torchdynamo_disable = True  # type: ignore[attr-defined]
-    return call
-
-
-@cache
-def _disabled(method: Function) -> Function:
-    return torch.compiler.disable(method)
-
-
-_add_param_group = _untraced(torch.optim.Optimizer.add_param_group)
-_state_dict = _untraced(torch.optim.Optimizer.state_dict)
+# Settings of the whole optimizer, beside those that its param groups hold.
+OWN: dict[str, Any] = {"max_norm": None, "clip_value": None, "ema": None, "skip_nonfinite": False}
 
 
 class Optimizer(torch.optim.Optimizer):
@@ -73,25 +57,30 @@ class Optimizer(torch.optim.Optimizer):
     choose: ClassVar[Callable[[dict[str, Any]], Function]]
     setting_defaults: ClassVar[dict[str, Any]]
     positional: ClassVar[tuple[str, ...]]
+    fixed: ClassVar[dict[str, Any]]  # what stands in the param groups for others to read and is not to be changed
     shows_step: ClassVar[bool]
     _step_supports_amp_scaling = True  # GradScaler hands over its scale instead of sweeping over the gradients
 
     def __init__(self, params: Any, *places: Any, **given: Any):
+        kind = type(self).__name__
+        if not hasattr(self, "formula"):
+            raise SettingError(f"{kind}: has no formula; make an optimizer of one with downslope.optimizer(formula)")
         if len(places) > len(self.positional):
-            raise SettingError(
-                f"{type(self).__name__}: takes {len(self.positional)} settings by position, got {len(places)}"
-            )
-        given = {**dict(zip(self.positional, places)), **given}
-        own = {name: given.pop(name, None) for name in ("max_norm", "clip_value", "ema")}
-        skip = given.pop("skip_nonfinite", False)
-        defaults = {}
-        for name, default in self.setting_defaults.items():
-            defaults[name] = given.pop(name, default)
+            raise SettingError(f"{kind}: takes {len(self.positional)} settings by position, got {len(places)}")
+        for name, value in zip(self.positional, places):
+            if name in given:
+                raise SettingError(f"{kind}: {name} is given twice, as {value!r} and as {given[name]!r}")
+            given[name] = value
+        known = {**{k: v for k, v in self.setting_defaults.items() if k not in self.fixed}, **OWN}
         for name in given:
-            raise settings.unknown(type(self).__name__, name, {**self.setting_defaults, **own, "skip_nonfinite": 0})
+            if name not in known:
+                raise settings.unknown(kind, name, known)
         self._start()
-        self.max_norm, self.clip_value, self.ema, self.skip_nonfinite = *own.values(), bool(skip)
-        self._check_own()
+        own = {name: given.pop(name, default) for name, default in OWN.items()}
+        self.max_norm, self.clip_value, self.ema = own["max_norm"], own["clip_value"], own["ema"]
+        self.skip_nonfinite = bool(own["skip_nonfinite"])
+        settings.check_own(kind, own)
+        defaults = {**self.setting_defaults, **given}
         self._check_settings(defaults)
         super().__init__(params, defaults)
 
@@ -99,37 +88,29 @@ class Optimizer(torch.optim.Optimizer):
         """What is not in torch's pickled state."""
         self.skipped_steps = 0
         self.steps = 0
-        self.schedules: list[dict[str, Any]] = []
+        self._followers: list[Follower] = []
+        self._swapped = False
         self._forget()
 
     def _forget(self) -> None:
-        self._bank = torch.zeros(0, 1)
+        self._bank = states.Bank()
         self._flat: list[torch.Tensor] = []
         self._key: Any = None
         self._batch: Batch | None = None
-        self._batch_states: list[dict[str, Any]] = []
-        self._step_tensors: list[Any] = []
+        self._held_states: list[dict[str, Any]] = []
+        self._numbers: list[Any] = []
 
     # ---- settings
 
-    def _check_own(self) -> None:
-        name = type(self).__name__
-        for key, low in (("max_norm", 0.0), ("clip_value", 0.0)):
-            value = getattr(self, key)
-            if value is not None and not float(value) > low:
-                raise SettingError(f"{name}: {key} is {value}; it must be above {low:g}, or None for no clipping")
-        if self.ema is not None and not 0 <= float(self.ema) < 1:
-            raise SettingError(
-                f"{name}: ema is {self.ema}; the average's decay must be at least 0 and below 1, such as 0.999"
-            )
-
     def _check_settings(self, group: dict[str, Any]) -> None:
+        kind = type(self).__name__
+        group = {name: at(group[name], self.steps) for name in self.setting_defaults}
         for name, default in self.setting_defaults.items():
-            if name in group:
-                settings.check(type(self).__name__, name, checkpoint.at(group[name], 0), default)
+            settings.check(kind, name, group[name], default)
         if group.get("foreach") and group.get("fused"):
-            raise SettingError(f"{type(self).__name__}: foreach and fused are both asked for; one of them at most")
-        self.check_group({**self.setting_defaults, **group})
+            raise SettingError(f"{kind}: foreach and fused are both asked for; one of them at most")
+        self.check_group(group)
+        self._plan(group)  # raises what the settings' formula and transforms have against each other
 
     @staticmethod
     def check_group(group: dict[str, Any]) -> None:
@@ -138,24 +119,28 @@ class Optimizer(torch.optim.Optimizer):
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group with settings of its own; what it does not name takes the optimizer's defaults.
 
-        Raises SettingError for a setting out of its range."""
+        Other keys may be put into a group and are kept. Raises SettingError for a setting out of its range, and for a
+        key that looks like a misspelt setting."""
         if isinstance(param_group, dict):
-            self._check_settings(param_group)
+            param_group = dict(param_group)  # schedules are replaced by their values, in our own copy
+            settings.check_keys(type(self).__name__, param_group, self.setting_defaults, OWN)
+            self._check_settings({**self.defaults, **param_group})
         _add_param_group(self, param_group)
-        group = self.param_groups[-1]
-        scheduled = {name: group[name] for name in self.setting_defaults if checkpoint.is_scheduled(group[name])}
-        self.schedules.append(scheduled)
-        for name, value in scheduled.items():
-            group[name] = checkpoint.at(value, self.steps)
+        self._followers.append(Follower())
+        self._follow(len(self.param_groups) - 1)
 
-    def _follow_schedules(self) -> None:
-        for group, scheduled in zip(self.param_groups, self.schedules):
-            for name, schedule in scheduled.items():
-                group[name] = checkpoint.at(schedule, self.steps)
+    @property
+    def schedules(self) -> list[dict[str, Any]]:
+        """The schedules that each param group's settings follow, by the setting: where to find a plateau to update."""
+        return [follower.schedules for follower in self._followers]
+
+    def _follow(self, place: int) -> None:
+        group, follower = self.param_groups[place], self._followers[place]
+        follower.follow(type(self).__name__, place, group, self.setting_defaults, self.steps)
 
     # ---- the step
 
-    @_untraced
+    @untraced
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update all parameters that have a gradient. Returns the closure's loss, if one is given."""
         loss = None
@@ -172,7 +157,12 @@ class Optimizer(torch.optim.Optimizer):
         if found_inf is not None and float(found_inf) > 0:
             self.skipped_steps += 1
             return
-        self._follow_schedules()
+        if self._swapped:
+            raise StateError(
+                f"{type(self).__name__}: the parameters hold their average; leave swap_average() before the next step"
+            )
+        for place in range(len(self.param_groups)):
+            self._follow(place)
         batch, grads = self._gather()
         if batch is not None:
             batch.take(grads)
@@ -233,67 +223,47 @@ class Optimizer(torch.optim.Optimizer):
             self._batch is not None
             and key == self._key
             and same(flat, self._flat)
-            and same(self._batch_states, self.state.values())
-            and same(self._step_tensors, [state.get("step") for state in self._batch_states])
-            and self._batch.fits()
+            and same(self._held_states, self.state.values())
+            and same(self._numbers, self._found_numbers(plans))
+            and self._batch.fits(grads)
         )
         if not fits:
             self._batch = self._build(flat, active, plans, grads) if grads else None
             self._key, self._flat = key, flat
-            self._batch_states = list(self.state.values())
-            self._step_tensors = [state.get("step") for state in self._batch_states]
+            self._held_states = list(self.state.values())
+            self._numbers = self._found_numbers(plans)
         return self._batch, grads
+
+    def _found_numbers(self, plans: list[Plan]) -> list[Any]:
+        """The step counts and scalar states in the states, which a user may have replaced."""
+        names = dict.fromkeys(["step", *(name for plan in plans for name in plan.updates)])
+        return [state.get(name) for name in names for state in self._held_states]
 
     def _build(
         self, flat: list[torch.Tensor], active: list[int] | None, plans: list[Plan], grads: list[torch.Tensor]
     ) -> Batch:
-        places = range(len(flat)) if active is None else active
+        kind = type(self).__name__
         group_of = [(g, plan) for g, plan in zip(self.param_groups, plans) for _ in g["params"]]
-        self._grow_bank(flat, plans)
+        self._bank.fit(flat, plans)
         members = []
-        for place, grad in zip(places, grads):
-            group, plan = group_of[place]
+        for place, grad in zip(range(len(flat)) if active is None else active, grads):
+            param, (group, plan) = flat[place], group_of[place]
             if grad.layout is not torch.strided:
                 raise StateError(
-                    f"{type(self).__name__}: {self._name(flat[place])} has a gradient of layout {grad.layout}; sparse "
-                    "gradients need torch.optim.SparseAdam or torch.optim.SGD, or build the embedding with sparse=False"
+                    f"{kind}: {self._name(param)} has a gradient of layout {grad.layout}; sparse gradients need "
+                    "torch.optim.SparseAdam or torch.optim.SGD, or build the embedding with sparse=False"
                 )
-            members.append(Member(flat[place], self._state_of(flat[place], group, plan, place), group, plan, place))
-        return Batch(members, self._bank)
-
-    def _grow_bank(self, flat: list[torch.Tensor], plans: list[Plan]) -> None:
-        """A line for each parameter: its step count, then its scalar states. The states hold views into it."""
-        shape = (len(flat), 1 + max(len(plan.updates) for plan in plans))
-        if self._bank.shape == shape and same(flat, self._flat):
-            return
-        counts = {id(p): float(line[0]) for p, line in zip(self._flat, self._bank)}
-        dtype = (
-            torch.float64 if torch.get_default_dtype() == torch.float64 else torch.float32
-        )  # torch's choice for `step`
-        self._bank = torch.zeros(shape, dtype=dtype)
-        for p, line in zip(flat, self._bank):
-            line[0] = counts.get(id(p), 0.0)
-
-    def _state_of(self, param: torch.Tensor, group: dict[str, Any], plan: Plan, place: int) -> dict[str, Any]:
-        """The parameter's state, with what is missing at its initial value."""
-        state, line = self.state[param], self._bank[place]
-        if self.shows_step:
-            _bind(state, "step", line[0], 0.0)
-        elif not state:
-            line[0] = 0.0
-        elif line[0] == 0.0:
-            line[0] = 1.0  # loaded from a checkpoint that keeps no count: all that matters is that it is not the first
-        for i, name in enumerate(plan.updates):
-            _bind(state, name, line[1 + i], checkpoint.initial(plan.graph.states[name], group))
-        for name in plan.tensors[2:]:
-            if state.get(name) is None:
-                state[name] = checkpoint.start(param, plan.graph.states[name], group)
-        return state
+            try:
+                self._bank.fill(self.state[param], place, param, group, plan, self.shows_step)
+            except StateError as error:
+                raise StateError(f"{kind}: {self._name(param)}: {error}") from None
+            members.append(Member(param, self.state[param], group, plan, place))
+        return Batch(members, self._bank.numbers)
 
     def _name(self, param: torch.Tensor) -> str:
-        return checkpoint.name(self.param_groups, param)
+        return states.name_of(self.param_groups, param)
 
-    zero_grad = _untraced(torch.optim.Optimizer.zero_grad)
+    zero_grad = untraced(torch.optim.Optimizer.zero_grad)
 
     # ---- the average
 
@@ -301,23 +271,24 @@ class Optimizer(torch.optim.Optimizer):
     def swap_average(self) -> Iterator[None]:
         """Inside the `with`, the parameters hold their average (`ema=`): for evaluation, or to save it.
 
-        Costs one copy of the parameters. Raises SettingError if the optimizer keeps no average."""
+        Costs one copy of the parameters. Raises SettingError if the optimizer keeps no average, and StateError for a
+        step inside."""
         if self.ema is None:
             raise SettingError(f"{type(self).__name__}: keeps no average; make it with ema=0.999")
-
-        def swap() -> None:
-            with torch.no_grad():
-                for param, state in self.state.items():
-                    if "ema" in state:
-                        kept = param.detach().clone()
-                        param.copy_(state["ema"])
-                        state["ema"].copy_(kept)
-
-        swap()
+        self._swap()
         try:
             yield
         finally:
-            swap()
+            self._swap()
+
+    @torch.no_grad()
+    def _swap(self) -> None:
+        for param, state in self.state.items():
+            if "ema" in state:
+                kept = param.detach().clone()
+                param.copy_(state["ema"])
+                state["ema"].copy_(kept)
+        self._swapped = not self._swapped
 
     # ---- checkpoints
 
@@ -325,44 +296,67 @@ class Optimizer(torch.optim.Optimizer):
         """torch's state dict; loads into torch's optimizer of the same name. What torch has no place for (the number of
         steps, skipped ones, a plateau's memory) is under the key `downslope`, which torch ignores."""
         state_dict = _state_dict(self)
+        state_dict["state"] = {place: state for place, state in state_dict["state"].items() if state}
         extra = checkpoint.extra(self)
         if extra:
             state_dict["downslope"] = extra
         return state_dict
 
-    @_untraced
+    @untraced
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load a state dict of this optimizer or of torch's of the same name.
 
         States are matched by parameter name where both sides know names, by position otherwise; they are copied to
         their parameter's device and never cast. Settings are taken over as torch does; `foreach`, `fused`, `capturable`
-        and `differentiable` stay as they are. Raises StateError, naming the parameters, for what does not fit."""
-        state_dict = dict(state_dict)
-        for hook in self._optimizer_load_state_dict_pre_hooks.values():
-            state_dict = hook(self, state_dict) or state_dict
+        and `differentiable` stay as they are. Raises StateError, naming the parameters, for what does not fit, and
+        leaves the optimizer as it was."""
+        for before in self._optimizer_load_state_dict_pre_hooks.values():
+            state_dict = checkpoint.copied(state_dict)
+            changed = before(self, state_dict)
+            state_dict = state_dict if changed is None else changed
         checkpoint.load(self, state_dict)
         for after in self._optimizer_load_state_dict_post_hooks.values():
             after(self)
 
+    def __reduce__(self) -> Any:
+        return _blank, (self._maker(),), self.__getstate__()
+
+    @classmethod
+    def _maker(cls) -> Any:
+        """What pickle can find by its name: the class, or the formula that it was made of by a call."""
+        found: Any = sys.modules.get(cls.__module__)
+        for name in cls.__qualname__.split("."):
+            found = getattr(found, name, None)
+        return cls.formula.function if found is cls.formula.function else cls
+
     def __getstate__(self) -> dict[str, Any]:
-        kept = ("max_norm", "clip_value", "ema", "skip_nonfinite", "skipped_steps", "steps", "schedules")
+        kept = (*OWN, "skipped_steps", "steps", "_followers")
         return {**super().__getstate__(), **{name: getattr(self, name) for name in kept}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        if not hasattr(self, "schedules"):
+        if not hasattr(self, "_followers"):
             self._start()
         self._forget()
         super().__setstate__(state)
+
+    def __repr__(self) -> str:
+        own = [f"    {name}: {getattr(self, name)}" for name, default in OWN.items() if getattr(self, name) != default]
+        head, *groups = super().__repr__().split("Parameter Group ")
+        for place, follower in enumerate(self._followers):
+            for name, schedule in follower.schedules.items():
+                groups[place] = groups[place].replace(f"\n    {name}: ", f"\n    {name}: {schedule!r}, now ", 1)
+        return "Parameter Group ".join(["\n".join([head.rstrip("\n"), *own, ""]), *groups])
+
+
+def _blank(maker: Any) -> Optimizer:
+    """An optimizer to be filled with its pickled state."""
+    if not isinstance(maker, type):
+        from .make import optimizer
+
+        maker = optimizer(maker)
+    return maker.__new__(maker)
 
 
 @cache
 def _owns(function: Function, setting: str) -> bool:
     return setting in inspect.signature(function).parameters
-
-
-def _bind(state: dict[str, Any], name: str, place: torch.Tensor, initial: float) -> None:
-    """Make a scalar state a view of its place in the bank, with the value it has, or its initial one."""
-    old = state.get(name)
-    if not (isinstance(old, torch.Tensor) and old.data_ptr() == place.data_ptr()):
-        place.fill_(initial if old is None else float(old))
-        state[name] = place

@@ -45,7 +45,11 @@ class Class:
         ]
 
     def compute(self, scalars: list[Any]) -> tuple[float, ...]:
-        return self._once([*map(float, scalars)])
+        return self._once([*map(number, scalars)])
+
+
+def number(value: Any) -> float:
+    return float(value.detach() if isinstance(value, torch.Tensor) else value)
 
 
 def _source(name: str) -> tuple[str, int | None]:
@@ -85,15 +89,21 @@ class Batch:
         self._class_of = [self.classes[line[id(m)]] for m in members]
         self._table = Table([m.param for m in rows], [m.state for m in rows], [m.plan for m in rows], lines)
 
-    def fits(self) -> bool:
+    def fits(self, grads: list[torch.Tensor]) -> bool:
         """Whether everything is still where it was: addresses, step counts, scalar states."""
-        return self._table.fits() and np.array_equal(self._bank[self._places], self._expected)
+        return (
+            self._table.fits(self._of_table(grads))
+            and np.array_equal(self._bank[self._places], self._expected)
+            and all(name in self.members[i].state for i in self._slow for name in self.members[i].plan.tensors[2:])
+        )
 
     def take(self, grads: list[torch.Tensor]) -> None:
         """This step's gradients, in the order of the members."""
         self._grads = grads
-        everything = len(self._quick) == len(grads)
-        self._held = self._table.take(grads if everything else [grads[i] for i in self._quick])
+        self._held = self._table.take(self._of_table(grads))
+
+    def _of_table(self, grads: list[torch.Tensor]) -> list[torch.Tensor]:
+        return grads if len(self._quick) == len(grads) else [grads[i] for i in self._quick]
 
     def norm(self) -> float:
         """The global norm of the gradients, accumulated in double: one read of them."""
@@ -108,14 +118,16 @@ class Batch:
 
     def run(self, options: Mapping[str, float]) -> None:
         """Update every parameter and state. `options` are the scalars of the transforms."""
-        slow_scalars: dict[Any, dict[str, Any]] = {}
-        for line, one in enumerate(self.classes):
+        slow_scalars: dict[Class, dict[str, Any]] = {}
+        computed = []
+        for one in self.classes:
             bank = self._bank[one.places[0]]
             states = {name: float(bank[1 + i]) for i, name in enumerate(one.plan.updates)}
             scalars = one.scalars({**options, **states, "t": float(bank[0]) + 1.0})
             if self._slow:
                 slow_scalars[one] = dict(zip(one.plan.scalars, scalars))
-            values = one.compute(scalars)
+            computed.append(one.compute(scalars))
+        for line, (one, values) in enumerate(zip(self.classes, computed)):  # nothing has changed before, if one raised
             slots = len(one.plan.slots)
             self._slots[line, :slots] = values[:slots]
             self._bank[one.places, 1 : 1 + len(values) - slots] = values[slots:]
@@ -150,8 +162,11 @@ def _run_eagerly(member: Member, grad: torch.Tensor, scalars: dict[str, Any]) ->
         tensors = {name: torch.view_as_real(t) for name, t in tensors.items()}
     work = torch.float32 if member.param.dtype in LOW else tensors["p"].dtype
     if not member.group.get("differentiable"):
-        scalars = {name: float(value) for name, value in scalars.items()}
-    results = eager.run(member.plan.graph, {name: t.to(work) for name, t in tensors.items()}, scalars)
+        scalars = {name: number(value) for name, value in scalars.items()}
+        inputs = {name: t.to(work) for name, t in tensors.items()}
+    else:  # what autograd keeps for the way back is overwritten here in the next step
+        inputs = {name: t.to(work, copy=True) for name, t in tensors.items()}
+    results = eager.run(member.plan.graph, inputs, scalars)
     for name in member.plan.writes:
         result = results[name]
         if isinstance(result, torch.Tensor):

@@ -1,82 +1,29 @@
-"""States: how they start, and how they pass into and out of a checkpoint."""
+"""How states and settings pass into and out of a checkpoint."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import copy
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..errors import StateError
-from ..schedules import Plateau, Schedule
+from ..compiler.plan import Plan
+from ..errors import SettingError, StateError
+from .follow import plateaus
+from .states import name_of
 
 if TYPE_CHECKING:
     from .base import Optimizer
 
 FORMAT = 1
-SCHEDULES = (Schedule, Plateau)
 RUNTIME = ("foreach", "fused", "capturable", "differentiable")  # how to run, not what: a checkpoint does not change it
-
-
-# ---- settings that are schedules
-
-
-def is_scheduled(value: Any) -> bool:
-    return isinstance(value, SCHEDULES) or (isinstance(value, tuple | list) and any(map(is_scheduled, value)))
-
-
-def at(value: Any, step: int) -> Any:
-    """A setting's value at a step: schedules are asked, in tuples too."""
-    if isinstance(value, SCHEDULES):
-        return value(step)
-    if isinstance(value, tuple | list) and is_scheduled(value):
-        return tuple(at(v, step) for v in value)
-    return value
-
-
-def _plateaus(value: Any) -> list[Plateau]:
-    """The schedules with a memory in a setting."""
-    return [v for v in (value if isinstance(value, tuple | list) else (value,)) if isinstance(v, Plateau)]
-
-
-# ---- how a state starts
-
-
-def initial(value: float | str, group: dict[str, Any]) -> float:
-    return float(group[value]) if isinstance(value, str) else value
-
-
-def start(param: torch.Tensor, value: float | str, group: dict[str, Any]) -> torch.Tensor:
-    """A state at its initial value, laid out in memory as its parameter."""
-    if value == "p":
-        return param.detach().clone(memory_format=torch.preserve_format)
-    state = torch.zeros_like(param.detach(), memory_format=torch.preserve_format)
-    number = initial(value, group)
-    if number:
-        (torch.view_as_real(state) if state.is_complex() else state).fill_(number)
-    return state
-
-
-def name(groups: list[dict[str, Any]], param: torch.Tensor) -> str:
-    """What to call a parameter in a message."""
-    place = 0
-    for group in groups:
-        for i, p in enumerate(group["params"]):
-            if p is param:
-                return (
-                    repr(group["param_names"][i]) if "param_names" in group else f"parameter {place} {tuple(p.shape)}"
-                )
-            place += 1
-    return f"a parameter of shape {tuple(param.shape)}"
-
-
-# ---- out
 
 
 def extra(optimizer: Optimizer) -> dict[str, Any]:
     """What a checkpoint holds beside torch's keys; empty if torch's say it all."""
     memories = [
-        {key: [plateau.state_dict() for plateau in _plateaus(value)] for key, value in scheduled.items()}
+        {key: [plateau.state_dict() for plateau in plateaus(value)] for key, value in scheduled.items()}
         for scheduled in optimizer.schedules
     ]
     if not any(optimizer.schedules) and not optimizer.skipped_steps:
@@ -84,37 +31,93 @@ def extra(optimizer: Optimizer) -> dict[str, Any]:
     return {"format": FORMAT, "steps": optimizer.steps, "skipped_steps": optimizer.skipped_steps, "schedules": memories}
 
 
-# ---- in
+def copied(state_dict: Any) -> dict[str, Any]:
+    if not isinstance(state_dict, Mapping):
+        raise StateError(f"a state dict is a dictionary with the keys state and param_groups; got {state_dict!r:.80}")
+    return dict(state_dict)
 
 
 def load(optimizer: Optimizer, state_dict: dict[str, Any]) -> None:
     """Check the whole state dict, then take it over: an error leaves the optimizer as it was."""
     kind = type(optimizer).__name__
-    if not isinstance(state_dict.get("state"), dict) or not isinstance(state_dict.get("param_groups"), list):
-        found = _listed(state_dict)
-        raise StateError(
-            f"{kind}: this is no optimizer's state dict: expected the keys state, param_groups; found {found}"
-        )
-    saved_groups, groups = state_dict["param_groups"], optimizer.param_groups
-    if len(saved_groups) != len(groups):
-        raise StateError(f"{kind}: the state dict has {len(saved_groups)} param groups, this optimizer {len(groups)}")
+    saved_groups = _groups(kind, optimizer, copied(state_dict))
     source = _matched(optimizer, saved_groups)
-    extra = state_dict.get("downslope", {})
-    if extra.get("format", FORMAT) > FORMAT:
-        raise StateError(f"{kind}: the state dict has format {extra['format']}, known is {FORMAT}; update downslope")
-
-    new_groups = []
-    for group, saved in zip(groups, saved_groups):
-        kept = {key: group[key] for key in ("params", "param_names", *RUNTIME) if key in group}
-        new_groups.append({**group, **saved, **kept})
+    extra = _extra(kind, optimizer, state_dict.get("downslope", {}))
+    new_groups = [
+        _merged(kind, optimizer, place, group, saved)
+        for place, (group, saved) in enumerate(zip(optimizer.param_groups, saved_groups))
+    ]
     states = {}
     for group in new_groups:
-        expected = set(optimizer._plan(group).graph.states) - {"ema"}
+        plan = optimizer._plan(group)
         for param in group["params"]:
             saved_state = state_dict["state"].get(source[param])
             if saved_state:
-                states[param] = _fitting(optimizer, param, saved_state, expected)
+                states[param] = _fitting(optimizer, param, saved_state, plan)
     _take(optimizer, new_groups, states, extra)
+
+
+def _groups(kind: str, optimizer: Optimizer, state_dict: dict[str, Any]) -> list[dict[str, Any]]:
+    groups = state_dict.get("param_groups")
+    if not isinstance(state_dict.get("state"), dict) or not isinstance(groups, list):
+        raise StateError(
+            f"{kind}: this is no optimizer's state dict: it needs the keys state and param_groups, and has "
+            f"{_listed(state_dict)}"
+        )
+    for place, group in enumerate(groups):
+        if not isinstance(group, dict) or not isinstance(group.get("params"), list):
+            raise StateError(f"{kind}: the state dict's param group {place} is broken: it has no list `params`")
+    if len(groups) != len(optimizer.param_groups):
+        raise StateError(
+            f"{kind}: the state dict has {len(groups)} param groups, this optimizer {len(optimizer.param_groups)}"
+        )
+    return groups
+
+
+def _extra(kind: str, optimizer: Optimizer, extra: Any) -> dict[str, Any]:
+    """The part that torch does not know, if it can be taken over."""
+    try:
+        if extra.get("format", FORMAT) > FORMAT:
+            raise StateError(
+                f"{kind}: the state dict has format {extra['format']}, known is {FORMAT}; update downslope"
+            )
+        counts = {name: int(extra[name]) for name in ("steps", "skipped_steps") if name in extra}
+        for plateau, saved in _memories(optimizer, extra):
+            copy.deepcopy(plateau).load_state_dict(saved)
+    except (TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, StateError):
+            raise
+        raise StateError(f"{kind}: the state dict's part `downslope` is broken: {extra!r:.80}") from None
+    return {**extra, **counts}
+
+
+def _memories(optimizer: Optimizer, extra: dict[str, Any]) -> list[tuple[Any, Any]]:
+    """Each plateau of the optimizer with what was saved of it."""
+    return [
+        pair
+        for scheduled, memories in zip(optimizer.schedules, extra.get("schedules", []))
+        for name, memory in memories.items()
+        for pair in zip(plateaus(scheduled.get(name)), memory)
+    ]
+
+
+def _merged(
+    kind: str, optimizer: Optimizer, place: int, group: dict[str, Any], saved: dict[str, Any]
+) -> dict[str, Any]:
+    """The group with the saved settings. Raises StateError where they lack one, or have one out of its range."""
+    needed = optimizer.formula.settings.keys() & optimizer.setting_defaults.keys()
+    missing = needed - saved.keys()
+    if missing:
+        raise StateError(
+            f"{kind}: the state dict's param group {place} lacks {_listed(missing)}; is it another optimizer's?"
+        )
+    kept = {key: group[key] for key in ("params", "param_names", *RUNTIME, *optimizer.fixed) if key in group}
+    new = {**group, **saved, **kept}
+    try:
+        optimizer._check_settings(new)
+    except SettingError as error:
+        raise StateError(f"{kind}: the state dict's param group {place} is broken: {error}") from None
+    return new
 
 
 def _take(
@@ -123,17 +126,16 @@ def _take(
     states: dict[torch.Tensor, dict[str, Any]],
     extra: dict[str, Any],
 ) -> None:
-    for group, new in zip(optimizer.param_groups, groups):
+    for group, new, follower in zip(optimizer.param_groups, groups, optimizer._followers):
         group.update(new)
+        follower.keep(group)
     optimizer.state.clear()
     optimizer.state.update(states)
     counts = [float(s["step"]) for s in states.values() if "step" in s]
     optimizer.steps = extra.get("steps", int(max(counts, default=0)))
     optimizer.skipped_steps = extra.get("skipped_steps", 0)
-    for scheduled, memories in zip(optimizer.schedules, extra.get("schedules", [])):
-        for key, memory in memories.items():
-            for plateau, saved in zip(_plateaus(scheduled.get(key)), memory):
-                plateau.load_state_dict(saved)
+    for plateau, saved in _memories(optimizer, extra):
+        plateau.load_state_dict(saved)
     optimizer._forget()
 
 
@@ -151,7 +153,7 @@ def _matched(optimizer: Optimizer, saved_groups: list[dict[str, Any]]) -> dict[t
     matched: dict[torch.Tensor, Any] = {}
     for i, (group, saved) in enumerate(zip(groups, saved_groups)):
         if len(group["params"]) != len(saved["params"]):
-            first = name(groups, group["params"][0]) if group["params"] else "none"
+            first = name_of(groups, group["params"][0]) if group["params"] else "none"
             raise StateError(
                 f"{kind}: param group {i} has {len(saved['params'])} parameters in the state dict and "
                 f"{len(group['params'])} here, the first of them {first}"
@@ -160,10 +162,12 @@ def _matched(optimizer: Optimizer, saved_groups: list[dict[str, Any]]) -> dict[t
     return matched
 
 
-def _fitting(optimizer: Optimizer, param: torch.Tensor, saved: dict[str, Any], expected: set[str]) -> dict[str, Any]:
+def _fitting(optimizer: Optimizer, param: torch.Tensor, saved: Any, plan: Plan) -> dict[str, Any]:
     """A copy of a saved state on the parameter's device. Raises StateError if it is not this parameter's."""
-    kind, called = type(optimizer).__name__, name(optimizer.param_groups, param)
-    missing = {key for key in expected if saved.get(key) is None}
+    kind, called = type(optimizer).__name__, name_of(optimizer.param_groups, param)
+    if not isinstance(saved, dict):
+        raise StateError(f"{kind}: the saved state of {called} is broken: {saved!r:.80}")
+    missing = [key for key in plan.graph.states if key != "ema" and saved.get(key) is None]
     if missing:
         raise StateError(
             f"{kind}: the saved state of {called} lacks {_listed(missing)} and has {_listed(saved)}; "
@@ -171,23 +175,37 @@ def _fitting(optimizer: Optimizer, param: torch.Tensor, saved: dict[str, Any], e
         )
     state: dict[str, Any] = {}
     for key, value in saved.items():
-        if not isinstance(value, torch.Tensor):
-            state[key] = torch.tensor(float(value)) if key == "step" else value
-        elif value.dim() == 0 and (key == "step" or param.dim() != 0):
-            state[key] = value.detach().clone().to("cpu")
+        if key == "step" or key in plan.updates:
+            state[key] = _one_number(kind, called, key, value)
+        elif key in plan.tensors:
+            state[key] = _like_parameter(kind, called, key, value, param)
         else:
-            if value.shape != param.shape:
-                raise StateError(
-                    f"{kind}: the saved {key} of {called} has shape {tuple(value.shape)}, the parameter "
-                    f"{tuple(param.shape)}; optimizers made with model.named_parameters() match their states by name"
-                )
-            if value.dtype != param.dtype:
-                raise StateError(
-                    f"{kind}: the saved {key} of {called} is {value.dtype}, the parameter {param.dtype}; states are "
-                    "not cast silently: convert the state dict, or the model, first"
-                )
-            state[key] = torch.empty_like(param, requires_grad=False).copy_(value)
+            state[key] = value.detach().clone() if isinstance(value, torch.Tensor) else copy.deepcopy(value)
     return state
+
+
+def _one_number(kind: str, called: str, key: str, value: Any) -> torch.Tensor:
+    try:
+        number = torch.as_tensor(value, device="cpu").detach().clone()
+        float(number)
+        return number
+    except (TypeError, ValueError, RuntimeError):
+        raise StateError(f"{kind}: the saved {key} of {called} must be one number; it is {value!r:.80}") from None
+
+
+def _like_parameter(kind: str, called: str, key: str, value: Any, param: torch.Tensor) -> torch.Tensor:
+    if not isinstance(value, torch.Tensor) or value.shape != param.shape:
+        found = tuple(value.shape) if isinstance(value, torch.Tensor) else repr(value)[:80]
+        raise StateError(
+            f"{kind}: the saved {key} of {called} has shape {found}, the parameter {tuple(param.shape)}; optimizers "
+            "made with model.named_parameters() match their states by name"
+        )
+    if value.dtype != param.dtype:
+        raise StateError(
+            f"{kind}: the saved {key} of {called} is {value.dtype}, the parameter {param.dtype}; states are not cast "
+            "silently: convert the state dict, or the model, first"
+        )
+    return torch.empty_like(param, requires_grad=False).copy_(value)
 
 
 def _listed(names: Iterable[Any]) -> str:

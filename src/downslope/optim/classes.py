@@ -98,7 +98,7 @@ TORCH: dict[str, Torch] = {
     "AdamW": Torch(
         _adamw,
         {**ADAM, "weight_decay": 1e-2, "amsgrad": False},
-        {**RUN, "fused": None},
+        {"maximize": False, "foreach": None, "capturable": False, "differentiable": False, "fused": None},
         hidden={"decoupled_weight_decay": True},
     ),
     "Adamax": Torch(

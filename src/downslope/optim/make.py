@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from ..compiler.formula import Formula, read
 from ..compiler.trace import trace
-from .base import Optimizer
-
-# Keywords that every optimizer takes for itself, beside those that its param groups hold.
-OWN: dict[str, Any] = {"max_norm": None, "clip_value": None, "ema": None, "skip_nonfinite": False}
+from .base import OWN, Optimizer
 
 
 def optimizer(function: Callable[..., Any]) -> type[Optimizer]:
@@ -32,10 +30,21 @@ def optimizer(function: Callable[..., Any]) -> type[Optimizer]:
     the line, for a formula that cannot be traced. Costs a millisecond here, and about 40 ms to compile in the first
     step.
     """
+    read(function)
+    return _made(function)
+
+
+@cache  # one class for one formula: pickled optimizers find theirs again
+def _made(function: Callable[..., Any]) -> type[Optimizer]:
     formula = read(function)
     trace(formula)
     return make(
-        formula.name, formula, lambda group: function, settings=dict(formula.settings), module=function.__module__
+        formula.name,
+        formula,
+        lambda group: function,
+        settings=dict(formula.settings),
+        module=getattr(function, "__module__", __name__),
+        qualname=getattr(function, "__qualname__", None),
     )
 
 
@@ -50,6 +59,7 @@ def make(
     shows_step: bool | None = None,
     check: Callable[[dict[str, Any]], None] | None = None,
     module: str,
+    qualname: str | None = None,
 ) -> type[Optimizer]:
     """The class: `settings` may be given by position, `flags` by keyword, `hidden` stand in param groups only."""
     if flags is None:
@@ -64,12 +74,13 @@ def make(
     body = {
         "__doc__": formula.doc,
         "__module__": module,
-        "__qualname__": name,
+        "__qualname__": qualname or name,
         "__signature__": _signature(settings, flags),
         "formula": formula,
         "choose": staticmethod(choose),
         "setting_defaults": defaults,
         "positional": tuple(settings),
+        "fixed": hidden or {},
         "shows_step": formula.counts if shows_step is None else shows_step,
     }
     if check is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -72,3 +73,28 @@ def _check_number(optimizer: str, name: str, value: Any, check: Check) -> None:
 def unknown(optimizer: str, name: str, known: Mapping[str, Any]) -> SettingError:
     """The error for a setting that an optimizer does not have."""
     return SettingError(f"{optimizer}: has no setting {name!r}; {nearest(name, known)}")
+
+
+def check_own(optimizer: str, own: Mapping[str, Any]) -> None:
+    """Raise SettingError for a setting of the whole optimizer that is out of its range."""
+    for name in ("max_norm", "clip_value"):
+        if own[name] is not None:
+            rule = "must be above 0, or None for no clipping"
+            _check_number(optimizer, name, own[name], (lambda x: x > 0, rule))
+    if own["ema"] is not None:
+        _check_number(
+            optimizer, "ema", own["ema"], (_BELOW_1[0], f"{_BELOW_1[1]}, such as 0.999, or None for no average")
+        )
+
+
+def check_keys(optimizer: str, group: Mapping[str, Any], known: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Raise SettingError for a key of a param group that would be kept and do nothing against its author's intent."""
+    for key in group:
+        if key in own:
+            raise SettingError(
+                f"{optimizer}: {key} is a setting of the whole optimizer, not of a param group; "
+                f"write {optimizer}(params, {key}=...)"
+            )
+        near = difflib.get_close_matches(str(key).lower(), known, n=1, cutoff=0.85)
+        if near and key not in known:
+            raise SettingError(f"{optimizer}: a param group has the key {key!r}; did you mean {near[0]!r}?")

@@ -14,6 +14,7 @@ from ..backends.llvm import HEAD, NORM, SLOTS, UPDATE
 from ..compiler.plan import Plan
 
 DATA_PTR = torch.Tensor.data_ptr
+NUMEL = torch.Tensor.numel
 DTYPE = attrgetter("dtype")
 PLAIN = (torch.Tensor, torch.nn.Parameter)
 
@@ -45,14 +46,20 @@ class Table:
         self._dtypes = [*map(DTYPE, params)]
         self._contiguous = all(p.is_contiguous() for p in params)
         self._grads: list[int] = []
-        self.launch = cpu.Launch(self.rows, np.array([p.numel() for p in params], dtype=np.int64))
+        self._sizes = [*map(NUMEL, params)]
+        self.launch = cpu.Launch(self.rows, np.array(self._sizes, dtype=np.int64))
         self.written = [*params, *(t for get, holders, _ in self._columns for t in map(get, holders))]
 
-    def fits(self) -> bool:
-        """Whether parameters and states are still where the rows say."""
-        return [*map(DATA_PTR, self.params)] == self._params and all(
-            [*map(DATA_PTR, map(get, holders))] == addresses for get, holders, addresses in self._columns
-        )
+    def fits(self, grads: list[torch.Tensor]) -> bool:
+        """Whether parameters and states are still where the rows say, and the gradients as large."""
+        try:
+            return (
+                [*map(DATA_PTR, self.params)] == self._params
+                and [*map(NUMEL, grads)] == self._sizes
+                and all([*map(DATA_PTR, map(get, holders))] == addresses for get, holders, addresses in self._columns)
+            )
+        except KeyError:  # a state is gone
+            return False
 
     def take(self, grads: list[torch.Tensor]) -> list[torch.Tensor]:
         """Write the addresses of this step's gradients. Returns what must stay alive while the kernels run: the

@@ -1,0 +1,93 @@
+"""States: how they start, and where those live that are one number for a parameter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ..compiler.plan import Plan
+from ..errors import StateError
+from .table import same
+
+Group = dict[str, Any]
+State = dict[str, Any]
+
+
+def initial(value: float | str, group: Group) -> float:
+    return float(group[value]) if isinstance(value, str) else value
+
+
+def start(param: torch.Tensor, value: float | str, group: Group) -> torch.Tensor:
+    """A state at its initial value, laid out in memory as its parameter."""
+    if value == "p":
+        return param.detach().clone(memory_format=torch.preserve_format)
+    state = torch.zeros_like(param.detach(), memory_format=torch.preserve_format)
+    number = initial(value, group)
+    if number:
+        (torch.view_as_real(state) if state.is_complex() else state).fill_(number)
+    return state
+
+
+def name_of(groups: list[Group], param: torch.Tensor) -> str:
+    """What to call a parameter in a message."""
+    place = 0
+    for group in groups:
+        for i, p in enumerate(group["params"]):
+            if p is param:
+                if "param_names" in group:
+                    return repr(group["param_names"][i])
+                return f"parameter {place} of shape {tuple(p.shape)}"
+            place += 1
+    return f"a parameter of shape {tuple(param.shape)}"
+
+
+class Bank:
+    """A line of numbers for each parameter: its step count, then its scalar states. The states hold views into it, so
+    that a step changes all of them at once."""
+
+    def __init__(self) -> None:
+        self.numbers = torch.zeros(0, 1)
+        self._params: list[torch.Tensor] = []
+
+    def fit(self, params: list[torch.Tensor], plans: list[Plan]) -> None:
+        """Have a line for each of these parameters; those that are known keep their step count."""
+        shape = (len(params), 1 + max((len(plan.updates) for plan in plans), default=0))
+        if self.numbers.shape == shape and same(params, self._params):
+            return
+        counts = {id(p): float(line[0]) for p, line in zip(self._params, self.numbers)}
+        double = torch.get_default_dtype() == torch.float64
+        self.numbers = torch.zeros(shape, dtype=torch.float64 if double else torch.float32)  # torch's choice for `step`
+        self._params = params
+        for p, line in zip(params, self.numbers):
+            line[0] = counts.get(id(p), 0.0)
+
+    def fill(self, state: State, place: int, param: torch.Tensor, group: Group, plan: Plan, shows_step: bool) -> None:
+        """Give a state what it lacks, at its initial value, and bind its numbers to the parameter's line.
+
+        Raises StateError for a state of another shape than its parameter."""
+        line, kept = self.numbers[place], [name for name in plan.tensors[2:] if name != "ema"]
+        if shows_step:
+            _bind(state, "step", line[0], 0.0)
+        elif any(state.get(name) is None for name in kept) or not state:
+            line[0] = 0.0
+        elif line[0] == 0.0:
+            line[0] = 1.0  # loaded from a checkpoint that keeps no count: all that matters is that it is not the first
+        for i, name in enumerate(plan.updates):
+            _bind(state, name, line[1 + i], initial(plan.graph.states[name], group))
+        for name in plan.tensors[2:]:
+            if state.get(name) is None:
+                state[name] = start(param, plan.graph.states[name], group)
+            elif state[name].shape != param.shape:
+                raise StateError(
+                    f"the state {name} has shape {tuple(state[name].shape)}, its parameter {tuple(param.shape)}; was "
+                    "the parameter's data replaced? clear its state: optimizer.state.pop(parameter)"
+                )
+
+
+def _bind(state: State, name: str, place: torch.Tensor, value: float) -> None:
+    """Make a scalar state a view of its place in the bank, with the value it has, or its initial one."""
+    old = state.get(name)
+    if not (isinstance(old, torch.Tensor) and old.data_ptr() == place.data_ptr()):
+        place.fill_(value if old is None else float(old))
+        state[name] = place
