@@ -19,10 +19,12 @@ METHOD = (
 
 
 def leaderboard(plan: Plan, records: Iterable[Record]) -> dict[str, Any]:
-    """The content of leaderboard.json: rows from best to worst. Optimizers without a finished run have no row."""
+    """The content of leaderboard.json: rows from best to worst, whatever the order of the records.
+
+    Optimizers without a finished run have no row.
+    """
     trials = plan.trials()
-    by_trial = {(r["optimizer"], r["lr"], r["seed"]): r for r in records}
-    records = [by_trial[trial] for trial in trials if trial in by_trial]  # in an order that no worker decides
+    records = list(records)
     rows = [_row(plan, name, own) for name in plan.grids if (own := [r for r in records if r["optimizer"] == name])]
     rows.sort(key=lambda row: -row["test_accuracy"]["mean"])
     for rank, row in enumerate(rows, 1):
@@ -82,7 +84,7 @@ def _row(plan: Plan, name: str, records: list[Record]) -> dict[str, Any]:
         "finished": len(records),
         "diverged_share": plain.fmean(r["diverged"] for r in records),
         "seconds": plain.median(r["seconds"] for r in chosen),
-        "seconds_all": sum(r["seconds"] for r in records),
+        "seconds_all": math.fsum(r["seconds"] for r in records),
     }
 
 
