@@ -149,7 +149,7 @@ function draw() {
       line: { color: runner.colour, width: 3 } } });
     rates.push({ x: runner.diverged.x, y: runner.diverged.x.map(() => runner.row), yaxis: "y2", type: "scatter",
       mode: "markers", visible: !hidden.has(runner.name), text: runner.diverged.text,
-      marker: { symbol: "x-thin", size: runner.diverged.share.map(s => 5 + 4 * s),
+      marker: { symbol: "x-thin", opacity: 1, size: runner.diverged.share.map(s => 5 + 4 * s),
         line: { color: runner.colour, width: 2 } },
       hovertemplate: "<b>" + runner.name + "</b> at learning rate %{x:.2g}: %{text}<extra></extra>" });
   }
