@@ -125,7 +125,10 @@ def zombie(pid):
         return True
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the workers through /proc, which is not here")
+proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the workers through /proc: not here")
+
+
+@proc
 def test_a_killed_race_goes_on_and_gives_the_identical_leaderboard(job, tmp_path):
     whole, _ = job
     folder = tmp_path / "race"
@@ -148,10 +151,14 @@ def test_a_killed_race_goes_on_and_gives_the_identical_leaderboard(job, tmp_path
     )
 
 
+@proc
 def test_ctrl_c_keeps_what_is_finished_and_prints_the_command_that_goes_on(job, tmp_path):
     whole, _ = job
     process = start([*SMALL, "--out", "my race"], cwd=tmp_path, start_new_session=True)
-    wait_for_lines(tmp_path / "my race", 2, process)
+    wait_for_lines(tmp_path / "my race", 1, process)
+    for worker in children(process):
+        os.kill(worker, signal.SIGINT)  # they leave it to the race
+    wait_for_lines(tmp_path / "my race", 4, process)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does it: the workers get it too
     out, err = (stream.decode() for stream in process.communicate(timeout=60))
     assert (process.returncode, err) == (130, "")

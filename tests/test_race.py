@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import multiprocessing
 
 import pytest
 import torch
@@ -111,6 +112,12 @@ def test_a_loss_far_above_the_first_ends_the_run_before_the_step(digits, factor,
     assert len(calls) == (6 if diverges else 17 + 1)  # 16 batches, validation, test
 
 
+def test_a_loss_that_is_infinite_from_the_start_ends_the_run_at_once(digits):
+    task, _ = digits
+    outcome = run(digits, "sgd", 0.1, task=dataclasses.replace(task, loss=lambda o, t: o.sum() * 0 + float("inf")))
+    assert outcome.diverged_at == outcome.steps == 0
+
+
 @pytest.mark.parametrize("name", DEFAULT)
 def test_a_grid_is_even_in_the_logarithm_and_five_decades_wide(name):
     rates = torch.tensor(learning_rates(name, by_name(name), 11), dtype=torch.float64).log10()
@@ -185,6 +192,18 @@ class Notes:
 
     def stop(self):
         pass
+
+
+class Killer(Notes):
+    def finished(self, record):
+        for worker in multiprocessing.active_children():
+            worker.kill()
+
+
+def test_a_worker_that_dies_is_an_error_that_says_how_to_go_on(tmp_path):
+    with pytest.raises(RunError, match=r"its worker process died \(exit code -9\); .*--resume"):
+        race(small_plan(), out=tmp_path / "race", workers=1, watch=Killer())
+    assert (tmp_path / "race" / "records.jsonl").read_bytes().count(b"\n") == 1
 
 
 def test_a_trial_that_fails_is_an_error_that_names_it(tmp_path):

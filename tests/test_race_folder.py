@@ -120,6 +120,15 @@ def test_a_record_is_on_disk_as_soon_as_it_is_appended(tmp_path):
     folder.close()
 
 
+def test_a_record_that_is_written_in_pieces_is_written_whole(tmp_path, monkeypatch):
+    folder = Folder.create(tmp_path / "race", PLAN)
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, line: write(file, line[:7]))
+    folder.append(RECORD)
+    folder.close()
+    assert json.loads((tmp_path / "race" / "records.jsonl").read_text()) == RECORD
+
+
 def full(*_):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
