@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import sys
@@ -229,7 +230,8 @@ def _run(path: Path) -> ModuleType:
     module.__file__ = str(path)
     sys.path.insert(0, str(path.parent.resolve()))
     try:
-        exec(compile(source, str(path), "exec"), vars(module))
+        with contextlib.redirect_stdout(sys.stderr):
+            exec(compile(source, str(path), "exec"), vars(module))
     except DownslopeError:
         raise
     except (Exception, SystemExit) as error:
