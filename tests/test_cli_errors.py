@@ -119,9 +119,17 @@ def test_help_has_an_example(args, monkeypatch, capsys):
     assert status == (0 if args else 2) and "Example: downslope race digits" in out + err
 
 
+def test_the_help_of_a_narrow_terminal_names_every_option_whole(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "40")
+    _, out, _ = call(["race", "--help"], monkeypatch, capsys)
+    for option in ("optimizers", "lrs", "seeds", "epochs", "batch", "out", "resume", "workers", "json"):
+        assert f"  --{option} " in out
+    assert max(len(line) for line in out.splitlines() if "Example" not in line) <= 50
+
+
 def test_the_help_names_the_optimizers_that_race_by_default(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "200")
-    assert ", ".join(DEFAULT) in call(["race", "--help"], monkeypatch, capsys)[1]
+    assert ", ".join(DEFAULT) in " ".join(call(["race", "--help"], monkeypatch, capsys)[1].split())
 
 
 def test_the_version(monkeypatch, capsys):

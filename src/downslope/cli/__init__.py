@@ -23,6 +23,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help wraps in 40 columns, boxes cut the options off
 )
 
 
@@ -43,7 +44,8 @@ def _options(
 
 for _verb in VERBS:
     _module = import_module(f".{_verb}", __name__)
-    app.command(epilog=_module.EXAMPLE)(getattr(_module, _verb))
+    _example = f"\b\n{_module.EXAMPLE}"  # \b keeps it on one line, to be copied
+    app.command(epilog=_example)(getattr(_module, _verb))
 
 
 def main() -> None:
