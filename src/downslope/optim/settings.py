@@ -45,14 +45,15 @@ def check(optimizer: str, name: str, value: Any, default: Any) -> None:
         checks = CHECKS.get(name, _ANY)
         for i, item in enumerate(value):
             one = checks[i] if isinstance(checks[0], tuple) else checks
-            _check_number(optimizer, f"{name}[{i}]", item, one)  # type: ignore[arg-type]
+            _check_number(optimizer, f"{name}[{i}]", item, one, default[i])  # type: ignore[arg-type]
     elif isinstance(default, bool) or default is None:
         return
     else:
-        _check_number(optimizer, name, value, CHECKS.get(name, _ANY))  # type: ignore[arg-type]
+        _check_number(optimizer, name, value, CHECKS.get(name, _ANY), default)  # type: ignore[arg-type]
 
 
-def _check_number(optimizer: str, name: str, value: Any, check: Check) -> None:
+def _check_number(optimizer: str, name: str, value: Any, check: Check, default: float | None = None) -> None:
+    """`default` is the formula's; where it is out of the range itself, its author means something else by the name."""
     if isinstance(value, torch.Tensor):
         if value.numel() != 1:
             raise SettingError(
@@ -66,7 +67,8 @@ def _check_number(optimizer: str, name: str, value: Any, check: Check) -> None:
             f"{optimizer}: {name} is {value!r}; it must be a number, a schedule or a tensor of one element"
         )
     holds, rule = check
-    if math.isnan(float(value)) or not holds(float(value)):
+    known = default is None or holds(default)
+    if math.isnan(float(value)) or (known and not holds(float(value))):
         raise SettingError(f"{optimizer}: {name} is {value}; it {rule or 'must be a number'}")
 
 
