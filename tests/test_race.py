@@ -21,7 +21,7 @@ NAMES = ("sgd", "adam")
 @pytest.fixture(scope="module")
 def digits():
     task = task_by_name("digits")
-    return task, task.data()
+    return task, task.make_data()
 
 
 @pytest.fixture(autouse=True)
@@ -47,13 +47,13 @@ def run(digits, name, lr, seed=0, epochs=1, task=None):
 
 def test_the_parts_of_the_data_share_nothing_and_are_always_the_same(digits):
     task, data = digits
-    parts = [data.train, data.validation, data.test]
+    parts = [part.tensors for part in (data.train, data.validation, data.test)]
     assert [len(labels) for _, labels in parts] == [1000, 397, 400]
     images = [row.numpy().tobytes() for inputs, _ in parts for row in inputs]
     assert len(set(images)) == len(images) == 1797
-    assert torch.equal(task.data().train[0], data.train[0])
+    assert torch.equal(task.data()[0][0], data.train.tensors[0])
     assert all(len(labels.unique()) == 10 for _, labels in parts)
-    assert data.train[0].mean().abs() < 1e-5 and abs(data.train[0].std() - 1) < 1e-5
+    assert data.train.tensors[0].mean().abs() < 1e-5 and abs(data.train.tensors[0].std() - 1) < 1e-5
 
 
 def test_a_seed_gives_every_optimizer_the_same_weights_and_the_same_data(digits):

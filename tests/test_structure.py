@@ -11,7 +11,7 @@ import downslope
 
 SOURCE = Path(downslope.__file__).parent
 ROAD = [
-    "version", "errors", "compiler", "formulas", "backends", "schedules", "optim", "training", "race", "report", "cli",
+    "version", "errors", "compiler", "formulas", "backends", "schedules", "optim", "tasks", "training", "race", "report", "cli",
 ]  # fmt: skip
 INSIDE_COMPILER = ["graph", "functions", "formula", "trace", "listing", "simplify", "transform", "plan"]
 FILES = sorted(SOURCE.rglob("*.py"))
@@ -52,7 +52,7 @@ def test_no_file_is_longer_than_a_reader_can_hold() -> None:
 
 
 PUBLIC = {
-    "DownslopeError", "FormulaError", "RunError", "SettingError", "StateError", "__version__", "abs", "atan2", "clip",
+    "DownslopeError", "FormulaError", "RunError", "SettingError", "StateError", "Task", "__version__", "abs", "atan2", "clip",
     "cos", "exp", "floor", "isfinite", "log", "maximum", "minimum", "optim", "optimizer", "schedules", "sign", "sin",
     "sqrt", "tanh", "where",
 }  # fmt: skip

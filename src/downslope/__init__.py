@@ -4,27 +4,35 @@ Write an optimizer as its formula with the functions here and make it a torch op
 are in `downslope.optim`, schedules for their settings in `downslope.schedules`.
 """
 
-from . import optim, schedules
-from .compiler.functions import (
-    abs,
-    atan2,
-    clip,
-    cos,
-    exp,
-    floor,
-    isfinite,
-    log,
-    maximum,
-    minimum,
-    sign,
-    sin,
-    sqrt,
-    tanh,
-    where,
-)
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .errors import DownslopeError, FormulaError, RunError, SettingError, StateError
-from .optim import optimizer
 from .version import __version__
+
+if TYPE_CHECKING:
+    from . import optim, schedules
+    from .compiler.functions import (
+        abs,
+        atan2,
+        clip,
+        cos,
+        exp,
+        floor,
+        isfinite,
+        log,
+        maximum,
+        minimum,
+        sign,
+        sin,
+        sqrt,
+        tanh,
+        where,
+    )
+    from .optim import optimizer
+    from .training.task import Task
 
 __all__ = [
     "DownslopeError",
@@ -32,6 +40,7 @@ __all__ = [
     "RunError",
     "SettingError",
     "StateError",
+    "Task",
     "__version__",
     "abs",
     "atan2",
@@ -52,3 +61,19 @@ __all__ = [
     "tanh",
     "where",
 ]
+
+# Where a name lives. It is imported when it is first asked for, so that the command line answers before torch is there.
+_HOME = {"optim": "", "schedules": "", "optimizer": ".optim", "Task": ".training.task"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'downslope' has no attribute {name!r}")
+    home = _HOME.get(name, ".compiler.functions")
+    value = getattr(import_module(home, __name__), name) if home else import_module(f".{name}", __name__)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -65,7 +65,12 @@ def read(function: Callable[..., Any]) -> Formula:
     if not callable(function):
         raise FormulaError(f"a formula is a function, such as `{EXAMPLE}`; got {function!r}")
     name = getattr(function, "__name__", type(function).__name__)
-    parameters = list(inspect.signature(function).parameters.values())
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except ValueError:
+        raise FormulaError(
+            f"{name}: is built in and has no signature; a formula is written in Python: `{EXAMPLE}`"
+        ) from None
     places = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters):
         raise FormulaError(f"{name}: *args and **settings cannot be traced; name each state and setting: `{EXAMPLE}`")

@@ -53,8 +53,8 @@ def decoupled_decay(graph: Graph) -> Graph:
     """Loshchilov & Hutter 2019: the parameter shrinks by lr times weight_decay before the update."""
     if "lr" not in graph.settings:
         raise SettingError(
-            f"{graph.name}: decoupled weight decay shrinks the parameter by lr times weight_decay, and this formula has "
-            "no setting `lr`; name its step size lr, or write the decay into the formula"
+            f"{graph.name}: decoupled weight decay shrinks the parameter by lr times weight_decay, and this formula "
+            "has no setting `lr`; name its step size lr, or write the decay into the formula"
         )
     factor = node("sub", const(1.0), node("mul", scalar("lr"), scalar("weight_decay")))
     return _with_decay(_seen_as(graph, P, node("mul", P, factor)))

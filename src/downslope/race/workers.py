@@ -94,7 +94,7 @@ def _task(name: str) -> Any:
     from ..training import by_name
 
     task = by_name(name)
-    return task, task.data()
+    return task, task.make_data()
 
 
 def _work(connection: Connection, plan: Plan) -> None:

@@ -1,7 +1,7 @@
-"""Training: tasks, and the loop that trains one run."""
+"""Training: tasks, their data, and the loop that trains one run."""
 
+from .data import Data, Part
 from .loop import Outcome, evaluate, train
-from .task import Data, Task
-from .tasks import TASKS, by_name
+from .task import Task, bundled, by_name
 
-__all__ = ["TASKS", "Data", "Outcome", "Task", "by_name", "evaluate", "train"]
+__all__ = ["Data", "Outcome", "Part", "Task", "bundled", "by_name", "evaluate", "train"]

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 import torch
 
-from .task import Data, Part, Task
+from .data import Batch, Data, Part
+from .task import Task
 
 EXPLODED = 1000.0
 """A batch loss this many times the first one ends a run as diverged. On digits, Adagrad at lr 0.3 jumps to 180 times
@@ -51,15 +52,15 @@ def train(
     outcome = Outcome()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = task.model()
+        model = task.make_model()
         rule = optimizer(model.parameters())
         order = torch.Generator().manual_seed(seed)
         limit = sys.float_info.max  # finite, so that an infinite loss is beyond it
         for _ in range(epochs):
             started = time.perf_counter()
             losses = []
-            for rows in torch.randperm(len(data.train[1]), generator=order).split(batch):
-                value = _step(task, model, rule, data.train, rows, limit)
+            for rows in torch.randperm(data.train.size, generator=order).split(batch):
+                value = _step(task, model, rule, data.train.rows(rows), limit)
                 losses.append(value * len(rows))
                 if not value <= limit:
                     outcome.diverged_at = outcome.steps
@@ -73,7 +74,7 @@ def train(
                     outcome.diverged_at = outcome.steps
             if outcome.diverged_at is not None:
                 return outcome
-            outcome.train_loss.append(math.fsum(losses) / len(data.train[1]))
+            outcome.train_loss.append(math.fsum(losses) / data.train.size)
             outcome.validation_loss.append(loss)
             outcome.validation_accuracy.append(accuracy)
         outcome.test_accuracy = evaluate(task, model, data.test)[1]
@@ -84,14 +85,14 @@ def _step(
     task: Task,
     model: torch.nn.Module,
     rule: torch.optim.Optimizer,
-    part: Part,
-    rows: torch.Tensor,
+    batch: Batch,
     limit: float,
 ) -> float:
-    """One step on some rows; returns their loss before it. Nothing is stepped when the loss is beyond the limit."""
+    """One step on a batch; returns its loss before it. Nothing is stepped when the loss is beyond the limit."""
     model.train()
     rule.zero_grad()
-    loss = task.loss(model(part[0][rows]), part[1][rows])
+    inputs, targets = batch
+    loss = task.loss(model(inputs), targets)
     value = loss.item()
     if value <= limit:
         loss.backward()
@@ -103,6 +104,6 @@ def _step(
 def evaluate(task: Task, model: torch.nn.Module, part: Part) -> tuple[float, float]:
     """Loss and accuracy over a part of the data, in evaluation mode."""
     model.eval()
-    inputs, targets = part
+    ((inputs, targets),) = part.batches()
     output = model(inputs)
     return task.loss(output, targets).item(), task.metric(output, targets).item()

@@ -5,15 +5,14 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from .extras import need
-from .task import Data, Task
-
+TITLE = "handwritten digits, 8 x 8 pixels, a small convolutional network"
+SCORE = "98.5 % of the test digits after 15 epochs of Adam at lr 0.01"
+EPOCHS, BATCH, CHANCE = 15, 64, 0.1
 SPLIT = (1000, 397, 400)  # train, validation, test
 
 
-def data() -> Data:
+def data() -> list[tuple[torch.Tensor, torch.Tensor]]:
     """The three parts, always the same; pixels shifted and scaled by the mean and deviation of the training part."""
-    need("sklearn", extra="race", job="the task digits")
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -21,7 +20,7 @@ def data() -> Data:
     images = torch.tensor(bunch.images, dtype=torch.float32).unsqueeze(1)[order]
     labels = torch.tensor(bunch.target, dtype=torch.int64)[order]
     images = (images - images[: SPLIT[0]].mean()) / images[: SPLIT[0]].std()
-    return Data(*zip(images.split(SPLIT), labels.split(SPLIT)))
+    return list(zip(images.split(SPLIT), labels.split(SPLIT)))
 
 
 def model() -> nn.Module:
@@ -44,16 +43,3 @@ def loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 def metric(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return (output.argmax(1) == target).double().mean()
-
-
-TASK = Task(
-    "digits",
-    "handwritten digits, 8 x 8 pixels, a small convolutional network",
-    model,
-    data,
-    loss,
-    metric,
-    chance=0.1,
-    epochs=15,
-    batch=64,
-)
