@@ -24,6 +24,7 @@ class Torch(NamedTuple):
     hidden: dict[str, Any] | None = None
     shows_step: bool = True
     check: Callable[[Group], None] | None = None
+    others: str = ""  # what else the class does by its settings, for its docstring
 
 
 RUN = {"foreach": None, "maximize": False, "capturable": False, "differentiable": False}
@@ -67,6 +68,7 @@ TORCH: dict[str, Torch] = {
         {"maximize": False, "foreach": None, "differentiable": False, "fused": None},
         shows_step=False,
         check=_check_sgd,
+        others="With momentum it is Polyak 1964 (`sgd_momentum`), with nesterov Sutskever et al. 2013 (`sgd_nesterov`).",
     ),
     "Adagrad": Torch(
         lambda group: F["adagrad"],
@@ -93,13 +95,20 @@ TORCH: dict[str, Torch] = {
             "differentiable": False,
         },
         {},
+        others="centered=True is Graves 2013 (`rmsprop_centered`); momentum acts on the scaled gradient.",
     ),
-    "Adam": Torch(_adam, {**ADAM, "amsgrad": False}, {**RUN, "fused": None, "decoupled_weight_decay": False}),
+    "Adam": Torch(
+        _adam,
+        {**ADAM, "amsgrad": False},
+        {**RUN, "fused": None, "decoupled_weight_decay": False},
+        others="amsgrad=True is Reddi, Kale & Kumar 2018 (`amsgrad`).",
+    ),
     "AdamW": Torch(
         _adamw,
         {**ADAM, "weight_decay": 1e-2, "amsgrad": False},
         {"maximize": False, "foreach": None, "capturable": False, "differentiable": False, "fused": None},
         hidden={"decoupled_weight_decay": True},
+        others="amsgrad=True is Reddi, Kale & Kumar 2018 with the same decay (`amsgradw`).",
     ),
     "Adamax": Torch(
         lambda group: F["adamax"],
@@ -163,6 +172,7 @@ def _drop_in(name: str, of: Torch) -> type[Optimizer]:
         shows_step=of.shows_step,
         check=of.check,
         module="downslope.optim",
+        doc=f"A drop-in for torch.optim.{name}. {of.others}".strip(),
     )
 
 

@@ -60,8 +60,10 @@ def make(
     check: Callable[[dict[str, Any]], None] | None = None,
     module: str,
     qualname: str | None = None,
+    doc: str = "",
 ) -> type[Optimizer]:
-    """The class: `settings` may be given by position, `flags` by keyword, `hidden` stand in param groups only."""
+    """The class: `settings` may be given by position, `flags` by keyword, `hidden` stand in param groups only; `doc`
+    comes before what the formula says of itself."""
     if flags is None:
         owns_decay = "weight_decay" in settings
         settings = settings if owns_decay else {**settings, "weight_decay": 0.0}
@@ -72,7 +74,7 @@ def make(
         }
     defaults = {**settings, **flags, **(hidden or {})}
     body = {
-        "__doc__": formula.doc,
+        "__doc__": "\n\n".join(filter(None, [doc, formula.doc])),
         "__module__": module,
         "__qualname__": qualname or name,
         "__signature__": _signature(settings, flags),

@@ -1,0 +1,648 @@
+"""Written by `python -m downslope.optim.stubs`; do not edit."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+from torch.optim.optimizer import ParamsT
+
+from ..schedules import Plateau, Schedule
+from .base import Optimizer as Optimizer
+from .classes import Torch
+
+Setting = float | Tensor | Schedule | Plateau
+
+TORCH: dict[str, Torch]
+OPTIMIZERS: dict[str, type[Optimizer]]
+
+def by_name(name: str) -> type[Optimizer]: ...
+def optimizer(function: Callable[..., Any]) -> type[Optimizer]: ...
+
+class SGD(Optimizer):
+    """A drop-in for torch.optim.SGD. With momentum it is Polyak 1964 (`sgd_momentum`), with nesterov Sutskever et al. 2013 (`sgd_nesterov`).
+
+    Robbins & Monro 1951, Annals of Mathematical Statistics 22(3): p - lr * g.
+
+    torch.optim.SGD without momentum; lr is torch's default.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Setting = 0.001,
+        momentum: Setting = 0,
+        dampening: Setting = 0,
+        weight_decay: Setting = 0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class Adagrad(Optimizer):
+    """A drop-in for torch.optim.Adagrad.
+
+    Duchi, Hazan & Singer 2011, JMLR 12, Figure 1 with diagonal matrices.
+
+    Settings, states and defaults are torch.optim.Adagrad's. lr_decay is torch's addition; eps is the paper's delta.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Setting = 0.01,
+        lr_decay: Setting = 0,
+        weight_decay: Setting = 0,
+        initial_accumulator_value: Setting = 0,
+        eps: Setting = 1e-10,
+        foreach: bool | None = None,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class Adadelta(Optimizer):
+    """A drop-in for torch.optim.Adadelta.
+
+    Zeiler 2012, arXiv:1212.5701, Algorithm 1.
+
+    Settings, states and defaults are torch.optim.Adadelta's. The paper has no lr (it is 1 here) and tries rho=0.95; eps
+    stands inside both roots and sets the size of the first steps.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Setting = 1.0,
+        rho: Setting = 0.9,
+        eps: Setting = 1e-06,
+        weight_decay: Setting = 0,
+        foreach: bool | None = None,
+        *,
+        capturable: bool = False,
+        maximize: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class RMSprop(Optimizer):
+    """A drop-in for torch.optim.RMSprop. centered=True is Graves 2013 (`rmsprop_centered`); momentum acts on the scaled gradient.
+
+    Tieleman & Hinton 2012, Coursera: Neural Networks for Machine Learning, lecture 6e.
+
+    Settings, states and defaults are torch.optim.RMSprop's; the lecture has alpha=0.9 and no eps, which stands outside
+    the root. The average starts at 0 and is not corrected: the first step is 1 / sqrt(1 - alpha) times lr.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Setting = 0.01,
+        alpha: Setting = 0.99,
+        eps: Setting = 1e-08,
+        weight_decay: Setting = 0,
+        momentum: Setting = 0,
+        centered: bool = False,
+        capturable: bool = False,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        differentiable: bool = False,
+        *,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class Adam(Optimizer):
+    """A drop-in for torch.optim.Adam. amsgrad=True is Reddi, Kale & Kumar 2018 (`amsgrad`).
+
+    Kingma & Ba 2015, arXiv:1412.6980, Algorithm 1.
+
+    Settings, states and defaults are torch.optim.Adam's and the paper's. eps is added to the corrected root; the more
+    efficient order at the end of the paper's section 2 (TensorFlow's) adds it to the uncorrected one.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Setting = 0.001,
+        betas: tuple[Setting, Setting] = (0.9, 0.999),
+        eps: Setting = 1e-08,
+        weight_decay: Setting = 0,
+        amsgrad: bool = False,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+        decoupled_weight_decay: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class AdamW(Optimizer):
+    """A drop-in for torch.optim.AdamW. amsgrad=True is Reddi, Kale & Kumar 2018 with the same decay (`amsgradw`).
+
+    Loshchilov & Hutter 2019, arXiv:1711.05101, Algorithm 2: Adam with decoupled weight decay.
+
+    As torch.optim.AdamW, defaults included: the decay is multiplied by lr, where the paper multiplies it by the
+    schedule alone, so a weight_decay of the paper is to be divided by its lr.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Setting = 0.001,
+        betas: tuple[Setting, Setting] = (0.9, 0.999),
+        eps: Setting = 1e-08,
+        weight_decay: Setting = 0.01,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class Adamax(Optimizer):
+    """A drop-in for torch.optim.Adamax.
+
+    Kingma & Ba 2015, arXiv:1412.6980, Algorithm 2.
+
+    Settings, states and defaults are torch.optim.Adamax's. torch adds eps to |g| inside the maximum; the paper has no
+    eps and divides 0 by 0 while all gradients are 0.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Setting = 0.002,
+        betas: tuple[Setting, Setting] = (0.9, 0.999),
+        eps: Setting = 1e-08,
+        weight_decay: Setting = 0,
+        foreach: bool | None = None,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        capturable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class NAdam(Optimizer):
+    """A drop-in for torch.optim.NAdam.
+
+    Dozat 2016, ICLR workshop, "Incorporating Nesterov momentum into Adam", Algorithm 2 with its momentum schedule.
+
+    Settings, states and defaults are torch.optim.NAdam's. mu_product, the product of all momenta so far, is one number
+    for each parameter. torch's momentum_decay=0.004 is the 1/250 in the exponent of the schedule; Keras leaves it out.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Setting = 0.002,
+        betas: tuple[Setting, Setting] = (0.9, 0.999),
+        eps: Setting = 1e-08,
+        weight_decay: Setting = 0,
+        momentum_decay: Setting = 0.004,
+        decoupled_weight_decay: bool = False,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class RAdam(Optimizer):
+    """A drop-in for torch.optim.RAdam.
+
+    Liu et al. 2020, arXiv:1908.03265, Algorithm 2: Adam where its variance is tractable, momentum before that.
+
+    Settings, states and defaults are torch.optim.RAdam's. The paper rectifies from a length rho above 4, torch above 5;
+    torch adds eps to the uncorrected root, the paper has none.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Setting = 0.001,
+        betas: tuple[Setting, Setting] = (0.9, 0.999),
+        eps: Setting = 1e-08,
+        weight_decay: Setting = 0,
+        decoupled_weight_decay: bool = False,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class Rprop(Optimizer):
+    """A drop-in for torch.optim.Rprop.
+
+    Riedmiller & Braun 1993, IEEE ICNN, as Igel & Huesken 2003, Neurocomputing 50, simplify it (iRprop-).
+
+    Settings, states and defaults are torch.optim.Rprop's; lr is only where the step sizes start. After a change of sign
+    there is no step and no memory; the paper of 1993 takes its last step back. For whole batches, not for small ones.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Setting = 0.01,
+        etas: tuple[Setting, Setting] = (0.5, 1.2),
+        step_sizes: tuple[Setting, Setting] = (1e-06, 50),
+        *,
+        capturable: bool = False,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class ASGD(Optimizer):
+    """A drop-in for torch.optim.ASGD.
+
+    Polyak & Juditsky 1992, SIAM Journal on Control and Optimization 30(4), and Xu 2011, arXiv:1107.2490.
+
+    The average is the former's, the rates are the latter's; settings, states and defaults are torch.optim.ASGD's.
+    ax, the average of p from step t0 on, is kept but not used by the step. eta and mu, one number each for a parameter,
+    are those of the next step, so a new lr acts one step later. lambd decays p in each step.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Setting = 0.01,
+        lambd: Setting = 0.0001,
+        alpha: Setting = 0.75,
+        t0: Setting = 1000000.0,
+        weight_decay: Setting = 0,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        differentiable: bool = False,
+        capturable: bool = False,
+        *,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class Momentum(Optimizer):
+    """Sutskever et al. 2013, ICML, equations 1 and 2: the learning rate inside the velocity.
+
+    A new lr acts on new gradients only; with a constant lr it is `sgd_momentum`. momentum=0.9 is the customary value
+    (Ruder 2016, arXiv:1609.04747, section 4.1).
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Setting = 0.01,
+        momentum: Setting = 0.9,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class NAG(Optimizer):
+    """Nesterov 1983, Soviet Mathematics Doklady 27(2), as Sutskever et al. 2013, ICML, equations 3 and 4, write it.
+
+    Published: v' = momentum * v + lr * gradient(theta - momentum * v); theta' = theta - v'.
+    Here p is the look-ahead point, p = theta - momentum * v, so that g is the gradient at p. Then
+    p' = theta' - momentum * v' = p + momentum * v - v' - momentum * v' = p - lr * g - momentum * v'.
+    This is exact while momentum is constant, whatever lr does. theta is p + momentum * velocity; v = 0 makes the first
+    p the first theta.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Setting = 0.01,
+        momentum: Setting = 0.9,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class QHM(Optimizer):
+    """Ma & Yarats 2019, arXiv:1810.06801, equations 3 and 4: quasi-hyperbolic momentum.
+
+    The buffer is an average, not a sum: an lr of `sgd_momentum` is to be divided by 1 - its momentum. The defaults are
+    those the authors recommend; their package qhoptim has none. nu=0 is `sgd`, nu=1 momentum.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Setting = 1.0,
+        momentum: Setting = 0.999,
+        nu: Setting = 0.7,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class RootMeanSquare(Optimizer):
+    """Kingma & Ba 2015, arXiv:1412.6980, section 5 (AdaGrad): the second moment in the limit of beta2 = 1.
+
+    Divides by the root of the mean of all squared gradients so far: `adagrad` with its lr times sqrt(t), so that the
+    steps do not shrink; `rmsprop` forgets where this remembers. The mean is updated in place of a sum so that it stays
+    in range. eps is Adam's, lr is RMSprop's.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Setting = 0.01,
+        eps: Setting = 1e-08,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class AMSGrad(Optimizer):
+    """Reddi, Kale & Kumar 2018, arXiv:1904.09237, Algorithm 2: the second moment never falls.
+
+    As torch.optim.Adam(amsgrad=True), which corrects the bias of both averages, the paper of neither. The maximum is of
+    the uncorrected average, and is corrected afterwards; optax takes the maximum of the corrected one.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Setting = 0.001,
+        betas: tuple[Setting, Setting] = (0.9, 0.999),
+        eps: Setting = 1e-08,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class Yogi(Optimizer):
+    """Zaheer et al. 2018, NeurIPS, "Adaptive methods for nonconvex optimization", Algorithm 2.
+
+    The second moment moves by at most (1 - beta2) * g**2, so that it cannot forget quickly. lr, betas and eps are the
+    paper's. The paper starts both averages at 0 and corrects no bias. The authors' code (TensorFlow Addons), followed
+    here, starts the second at 1e-6 and corrects both, before eps is added to the uncorrected root. torch_optimizer,
+    pytorch_optimizer and optax also start the first average at 1e-6 and add eps to the corrected root.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Setting = 0.01,
+        betas: tuple[Setting, Setting] = (0.9, 0.999),
+        eps: Setting = 0.001,
+        initial_accumulator: Setting = 1e-06,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class AdaBelief(Optimizer):
+    """Zhuang et al. 2020, arXiv:2010.07468, Algorithm 2: the mean square of the surprise, g - exp_avg.
+
+    eps is added to the average in each step, and stays in it, and once more to the root. The paper has eps=1e-8, which
+    the authors' package advises for convolutions; 1e-16 is that package's default since version 0.1. Its rectification,
+    on by default, is not part of the paper's algorithm and is left out.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Setting = 0.001,
+        betas: tuple[Setting, Setting] = (0.9, 0.999),
+        eps: Setting = 1e-16,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class Adan(Optimizer):
+    """Xie et al. 2022, arXiv:2208.06677, Algorithm 1: Nesterov momentum from the differences of gradients.
+
+    As the authors' code with its defaults: betas are what is kept, 1 - beta in the paper; the three averages are
+    corrected, and eps stands outside the root, where the paper corrects nothing. The first difference is 0. The weight
+    decay is the paper's proximal one, a division by 1 + lr * weight_decay after the step. previous_grad is g itself;
+    the authors' code stores its negative.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Setting = 0.001,
+        betas: tuple[Setting, Setting, Setting] = (0.98, 0.92, 0.99),
+        eps: Setting = 1e-08,
+        weight_decay: Setting = 0,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class ADOPT(Optimizer):
+    """Taniguchi et al. 2024, arXiv:2411.02853, Algorithm 2: g is divided by the root of the average before it.
+
+    The first step only measures g**2. The paper calls it step 0, and so the clipping bound, the fourth root of the
+    step, is that of t - 1: 0 in the first step, which leaves p alone. Algorithm 1, and the authors' first code, do not
+    clip; pytorch_optimizer takes the fourth root of t. The defaults are the authors' code's.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Setting = 0.001,
+        betas: tuple[Setting, Setting] = (0.9, 0.9999),
+        eps: Setting = 1e-06,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class AdEMAMix(Optimizer):
+    """Pagliardini, Ablin & Grangier 2024, arXiv:2409.03137, Algorithm 1: AdamW with a second, slow average.
+
+    Defaults are the authors' code's; the paper has alpha between 5 and 10, with both warm-ups as long as the training.
+    The warm-ups are in steps, 0 for none: alpha rises from 0 linearly, beta3 from beta1 with a half-life that rises
+    linearly (the paper's schedulers; the authors' code adds 1e-8 to the betas there). The slow average is not
+    corrected.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Setting = 0.001,
+        betas: tuple[Setting, Setting, Setting] = (0.9, 0.999, 0.9999),
+        alpha: Setting = 2.0,
+        eps: Setting = 1e-08,
+        weight_decay: Setting = 0,
+        alpha_warmup: Setting = 0,
+        beta3_warmup: Setting = 0,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class QHAdam(Optimizer):
+    """Ma & Yarats 2019, arXiv:1810.06801, QHAdam: Adam with quasi-hyperbolic terms.
+
+    betas and nus are those the authors recommend; their package qhoptim has (0.9, 0.999) and (1, 1), which is `adam`.
+    qhoptim stores the corrected averages, this the uncorrected ones, as Adam does; the steps are the same.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Setting = 0.001,
+        betas: tuple[Setting, Setting] = (0.995, 0.999),
+        nus: tuple[Setting, Setting] = (0.7, 1.0),
+        eps: Setting = 1e-08,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class Signum(Optimizer):
+    """Bernstein et al. 2018, arXiv:1802.04434, Algorithm 2: the sign of an average of gradients.
+
+    Defaults are those of the authors' code (MXNet); each element moves by lr in each step, so lr is far smaller in
+    practice. momentum=0 is signSGD, Algorithm 1.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Setting = 0.01,
+        momentum: Setting = 0.9,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class Lion(Optimizer):
+    """Chen et al. 2023, arXiv:2302.06675, Algorithm 2.
+
+    Defaults are the authors' code's. beta1 mixes the step, beta2 the average that is kept, and the step sees the old
+    average. The authors advise an lr 3 to 10 times below AdamW's and a weight_decay as many times above.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Setting = 0.0001,
+        betas: tuple[Setting, Setting] = (0.9, 0.99),
+        weight_decay: Setting = 0,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...

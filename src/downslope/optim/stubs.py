@@ -1,0 +1,76 @@
+"""What editors and type checkers read instead of the classes, which are made at run time.
+
+`python -m downslope.optim.stubs > src/downslope/optim/__init__.pyi`
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from .base import OWN, Optimizer
+from .classes import CLASSES
+
+HEAD = '''"""Written by `python -m downslope.optim.stubs`; do not edit."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+from torch.optim.optimizer import ParamsT
+
+from ..schedules import Plateau, Schedule
+from .base import Optimizer as Optimizer
+from .classes import Torch
+
+Setting = float | Tensor | Schedule | Plateau
+
+TORCH: dict[str, Torch]
+OPTIMIZERS: dict[str, type[Optimizer]]
+
+def by_name(name: str) -> type[Optimizer]: ...
+def optimizer(function: Callable[..., Any]) -> type[Optimizer]: ...
+'''
+
+OWN_TYPES = {
+    "max_norm": "float | None",
+    "clip_value": "float | None",
+    "ema": "float | None",
+    "skip_nonfinite": "bool",
+}
+
+
+def text() -> str:
+    """The stub file."""
+    return "\n".join([HEAD, *(_class(name, made) for name, made in CLASSES.items())])
+
+
+def _class(name: str, made: type[Optimizer]) -> str:
+    lines = [f"class {name}(Optimizer):", *_doc(made.__doc__ or ""), "", "    def __init__(", "        self,"]
+    star = False
+    for p in inspect.signature(made).parameters.values():
+        if p.kind is p.KEYWORD_ONLY and not star:
+            lines.append("        *,")
+            star = True
+        lines.append("        params: ParamsT," if p.name == "params" else f"        {_parameter(p.name, p.default)},")
+    return "\n".join([*lines, "    ) -> None: ...", ""])
+
+
+def _doc(doc: str) -> list[str]:
+    first, *rest = doc.splitlines()
+    quoted = [f'    """{first}', *(f"    {line}".rstrip() for line in rest)]
+    return [f'{quoted[0]}"""'] if not rest else [*quoted, '    """']
+
+
+def _parameter(name: str, default: Any) -> str:
+    return f"{name}: {OWN_TYPES[name] if name in OWN else _type(default)} = {default!r}"
+
+
+def _type(default: Any) -> str:
+    if isinstance(default, tuple):
+        return f"tuple[{', '.join(['Setting'] * len(default))}]"
+    return "bool" if isinstance(default, bool) else "bool | None" if default is None else "Setting"
+
+
+if __name__ == "__main__":
+    print(text(), end="")
