@@ -19,7 +19,9 @@ def by_name(name: str) -> type[Optimizer]: ...
 def optimizer(function: Callable[..., Any]) -> type[Optimizer]: ...
 
 class SGD(Optimizer):
-    """A drop-in for torch.optim.SGD. With momentum it is Polyak 1964 (`sgd_momentum`), with nesterov Sutskever et al. 2013 (`sgd_nesterov`).
+    """A drop-in for torch.optim.SGD.
+
+    With momentum it is Polyak 1964 (`sgd_momentum`), with nesterov Sutskever 2013 (`sgd_nesterov`).
 
     Robbins & Monro 1951, Annals of Mathematical Statistics 22(3): p - lr * g.
 
@@ -100,7 +102,9 @@ class Adadelta(Optimizer):
     ) -> None: ...
 
 class RMSprop(Optimizer):
-    """A drop-in for torch.optim.RMSprop. centered=True is Graves 2013 (`rmsprop_centered`); momentum acts on the scaled gradient.
+    """A drop-in for torch.optim.RMSprop.
+
+    centered=True is Graves 2013 (`rmsprop_centered`); momentum acts on the scaled gradient.
 
     Tieleman & Hinton 2012, Coursera: Neural Networks for Machine Learning, lecture 6e.
 
@@ -129,7 +133,9 @@ class RMSprop(Optimizer):
     ) -> None: ...
 
 class Adam(Optimizer):
-    """A drop-in for torch.optim.Adam. amsgrad=True is Reddi, Kale & Kumar 2018 (`amsgrad`).
+    """A drop-in for torch.optim.Adam.
+
+    amsgrad=True is Reddi, Kale & Kumar 2018 (`amsgrad`).
 
     Kingma & Ba 2015, arXiv:1412.6980, Algorithm 1.
 
@@ -159,7 +165,9 @@ class Adam(Optimizer):
     ) -> None: ...
 
 class AdamW(Optimizer):
-    """A drop-in for torch.optim.AdamW. amsgrad=True is Reddi, Kale & Kumar 2018 with the same decay (`amsgradw`).
+    """A drop-in for torch.optim.AdamW.
+
+    amsgrad=True is Reddi, Kale & Kumar 2018 with the same decay (`amsgradw`).
 
     Loshchilov & Hutter 2019, arXiv:1711.05101, Algorithm 2: Adam with decoupled weight decay.
 

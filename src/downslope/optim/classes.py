@@ -68,7 +68,7 @@ TORCH: dict[str, Torch] = {
         {"maximize": False, "foreach": None, "differentiable": False, "fused": None},
         shows_step=False,
         check=_check_sgd,
-        others="With momentum it is Polyak 1964 (`sgd_momentum`), with nesterov Sutskever et al. 2013 (`sgd_nesterov`).",
+        others="With momentum it is Polyak 1964 (`sgd_momentum`), with nesterov Sutskever 2013 (`sgd_nesterov`).",
     ),
     "Adagrad": Torch(
         lambda group: F["adagrad"],
@@ -172,7 +172,7 @@ def _drop_in(name: str, of: Torch) -> type[Optimizer]:
         shows_step=of.shows_step,
         check=of.check,
         module="downslope.optim",
-        doc=f"A drop-in for torch.optim.{name}. {of.others}".strip(),
+        doc=f"A drop-in for torch.optim.{name}.\n\n{of.others}".strip(),
     )
 
 
