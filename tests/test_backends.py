@@ -143,6 +143,16 @@ def test_the_norm_is_exact_in_double_and_the_same_on_any_number_of_threads() -> 
         assert not math.isfinite(table.launch.sum_of_squares())
 
 
+def test_a_state_may_have_any_name_that_python_allows() -> None:
+    def greek(p, g, β=0, *, η=0.5):
+        β = β + g
+        return p - η * β, β
+
+    tensors = {"p": torch.zeros(5), "g": torch.ones(5), "β": torch.ones(5)}
+    run_compiled(program(greek), tensors, {"η": 0.5})
+    assert torch.equal(tensors["p"], torch.full((5,), -1.0)) and torch.equal(tensors["β"], torch.full((5,), 2.0))
+
+
 def test_plain_threads_do_what_the_openmp_pool_does(monkeypatch: pytest.MonkeyPatch) -> None:
     cut = program(FORMULAS["sgd"])
     monkeypatch.setattr(cpu, "_team", lambda: cpu._with_threads)

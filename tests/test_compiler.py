@@ -144,6 +144,8 @@ def test_a_formula_that_cannot_be_traced_gives_one_clear_error(function: Callabl
 
 
 def test_what_is_not_a_function_is_refused() -> None:
+    with pytest.raises(FormulaError, match="hypot: "):
+        downslope.optimizer(math.hypot)
     with pytest.raises(FormulaError, match="a formula is a function"):
         downslope.optimizer(3)
 

@@ -175,8 +175,8 @@ def _entry(plan: Plan, real: str, tensors: list[str]) -> list[str]:
     for tensor in tensors:
         word = HEAD + plan.tensors.index(tensor)
         lines += [
-            f"  %at.{tensor}.row = getelementptr i64, ptr %row, i64 {word}",
-            f"  %at.{tensor} = load ptr, ptr %at.{tensor}.row",
+            f"  {_at(tensor, '.row')} = getelementptr i64, ptr %row, i64 {word}",
+            f"  {_at(tensor)} = load ptr, ptr {_at(tensor, '.row')}",
         ]
     if plan.slots:
         lines += [f"  %slots.row = getelementptr i64, ptr %row, i64 {SLOTS}", "  %slots = load ptr, ptr %slots.row"]
@@ -198,6 +198,12 @@ def _entry(plan: Plan, real: str, tensors: list[str]) -> list[str]:
     return lines
 
 
+def _at(tensor: str, suffix: str = "") -> str:
+    """Where a tensor begins; names that are not ASCII are quoted."""
+    name = f"at.{tensor}{suffix}"
+    return f"%{name}" if name.isascii() else f'%"{name}"'
+
+
 def _body(plan: Plan, block: Block) -> None:
     """Load everything, compute, then store: a tensor may be read and written."""
     align = {"float": 4, "double": 8}[block.real]
@@ -205,7 +211,7 @@ def _body(plan: Plan, block: Block) -> None:
     values: dict[Node | str, str] = {}
 
     def place(tensor: str) -> str:
-        return block.let(f"getelementptr {block.real}, ptr %at.{tensor}, i64 {index}")
+        return block.let(f"getelementptr {block.real}, ptr {_at(tensor)}, i64 {index}")
 
     places = {tensor: place(tensor) for tensor in dict.fromkeys([*plan.reads, *plan.writes])}
     for tensor in plan.reads:
