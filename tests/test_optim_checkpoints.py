@@ -305,6 +305,18 @@ def test_a_schedule_resumes_at_its_step() -> None:
     assert_same_bits(one, other)
 
 
+def test_a_schedule_goes_on_from_torchs_checkpoint_and_back() -> None:
+    fall = cosine(0.1, steps=10)
+    theirs, ours = trained(torch.optim.Adam, {}, steps=3), Adam(parameters(), lr=fall)
+    moved(theirs, ours)
+    take_steps(ours, 3, 4)
+    assert ours.param_groups[0]["lr"] == fall(3)
+    assert "downslope" in ours.state_dict()
+    moved(ours, theirs)
+    assert theirs.param_groups[0]["lr"] == fall(3)
+    assert_close(ours, theirs, rtol=0, atol=0)
+
+
 def test_a_plateau_is_in_the_checkpoint() -> None:
     one, other = (Adam(parameters(), lr=chain(constant(0.3), 1, plateau(0.1, patience=0))) for _ in range(2))
     take_steps(one, 0, 2)

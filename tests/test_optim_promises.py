@@ -225,6 +225,13 @@ def replaced_states(optimizer: torch.optim.Optimizer) -> None:
             state[name] = value.clone()
 
 
+def replaced_numbers(optimizer: torch.optim.Optimizer) -> None:
+    """The step count, and what else is one number for a parameter."""
+    for state in optimizer.state.values():
+        for name in state.keys() & {"step", "mu_product", "eta", "mu"}:
+            state[name] = state[name] * 3
+
+
 def shifted_states(optimizer: torch.optim.Optimizer) -> None:
     for state in optimizer.state.values():
         for name, value in state.items():
@@ -232,9 +239,9 @@ def shifted_states(optimizer: torch.optim.Optimizer) -> None:
 
 
 def shifted_in_place(optimizer: torch.optim.Optimizer) -> None:
-    for state in optimizer.state.values():
-        for value in state.values():
-            value += 0.5
+    """Of one parameter alone: it no longer shares its step count with the others."""
+    for value in optimizer.state[params_of(optimizer)[0]].values():
+        value += 0.5
 
 
 def cleared(optimizer: torch.optim.Optimizer) -> None:
@@ -259,13 +266,23 @@ def swapped_places(optimizer: torch.optim.Optimizer) -> None:
 @every_variant
 @pytest.mark.parametrize(
     "meddle",
-    [replaced_states, shifted_states, shifted_in_place, cleared, emptied, swapped_data, swapped_places],
+    [
+        replaced_states,
+        replaced_numbers,
+        shifted_states,
+        shifted_in_place,
+        cleared,
+        emptied,
+        swapped_data,
+        swapped_places,
+    ],
     ids=lambda f: f.__name__,
 )
 def test_meddling_is_noticed(variant: Variant, meddle: Any) -> None:
     """What a user changes between two steps counts in the next: as in a run through torch operations, which looks
     everything up anew in each step."""
-    compiled, looked_up = made(variant), made(variant)
+    shapes = ((5,), (5,), (41, 3))
+    compiled, looked_up = made(variant, *shapes), made(variant, *shapes)
     for optimizer in (compiled, looked_up):
         take_steps(optimizer, 0, 2)
         meddle(optimizer)

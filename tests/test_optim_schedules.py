@@ -175,6 +175,19 @@ def test_a_schedule_put_into_a_group_is_followed() -> None:
     assert rates(optimizer, 1) == [(rise(4),)]
 
 
+def test_groups_may_be_moved_and_taken_out() -> None:
+    a, b, c = parameters((3,), (4,), (5,))
+    falls = [linear(1.0, 0.0, steps=10), 0.5, linear(0.0, 1.0, steps=10)]
+    optimizer = Adam([{"params": [p], "lr": lr} for p, lr in zip((a, b, c), falls)])
+    optimizer.param_groups.reverse()
+    assert rates(optimizer, 1) == [(falls[2](0), 0.5, falls[0](0))]
+    del optimizer.param_groups[0]
+    assert rates(optimizer, 1) == [(0.5, falls[0](1))]
+    optimizer.param_groups.clear()
+    optimizer.add_param_group({"params": [c], "lr": 0.25})
+    assert rates(optimizer, 1) == [(0.25,)]
+
+
 def test_a_schedule_out_of_range_is_an_error_when_it_gets_there() -> None:
     optimizer = Adam(parameters(), lr=linear(0.1, -0.1, steps=4))
     with pytest.raises(SettingError, match=r"Adam: lr is -0\.0\d+; it must be at least 0"):

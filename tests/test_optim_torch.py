@@ -266,6 +266,20 @@ def test_meta_tensors(variant: Variant) -> None:
     assert all(p.is_meta for p in model.parameters())
 
 
+def test_devices_in_one_optimizer() -> None:
+    """Each parameter is updated where it is. (`meta` stands for a second device: it computes nothing.)"""
+    (p,), (alone,) = parameters((5,)), parameters((5,))
+    far = torch.nn.Parameter(torch.empty(3, device="meta"))
+    together, single = Adam([far, p]), Adam([alone])
+    for step in range(3):
+        far.grad = torch.empty(3, device="meta")
+        p.grad = torch.arange(5.0) - step
+        alone.grad = p.grad.clone()
+        together.step()
+        single.step()
+    assert torch.equal(p, alone) and together.state[far]["exp_avg"].is_meta
+
+
 def test_two_optimizers_on_one_model() -> None:
     model = model_of()
     one, other = Adam(model[0].parameters()), SGD(model[2].parameters(), lr=0.1)

@@ -18,7 +18,7 @@ from ..compiler.plan import Plan, program
 from ..errors import SettingError, StateError
 from . import checkpoint, settings, states
 from .batch import Batch, Member
-from .follow import Follower, at
+from .follow import Follower, at, followers
 from .table import same
 from .untraced import untraced
 
@@ -126,17 +126,18 @@ class Optimizer(torch.optim.Optimizer):
             settings.check_keys(type(self).__name__, param_group, self.setting_defaults, OWN)
             self._check_settings({**self.defaults, **param_group})
         _add_param_group(self, param_group)
-        self._followers.append(Follower())
-        self._follow(len(self.param_groups) - 1)
+        self._follow()
 
     @property
     def schedules(self) -> list[dict[str, Any]]:
         """The schedules that each param group's settings follow, by the setting: where to find a plateau to update."""
+        self._followers = followers(self._followers, self.param_groups)
         return [follower.schedules for follower in self._followers]
 
-    def _follow(self, place: int) -> None:
-        group, follower = self.param_groups[place], self._followers[place]
-        follower.follow(type(self).__name__, place, group, self.setting_defaults, self.steps)
+    def _follow(self) -> None:
+        self._followers = followers(self._followers, self.param_groups)
+        for place, follower in enumerate(self._followers):
+            follower.follow(type(self).__name__, place, self.setting_defaults, self.steps)
 
     # ---- the step
 
@@ -161,8 +162,7 @@ class Optimizer(torch.optim.Optimizer):
             raise StateError(
                 f"{type(self).__name__}: the parameters hold their average; leave swap_average() before the next step"
             )
-        for place in range(len(self.param_groups)):
-            self._follow(place)
+        self._follow()
         batch, grads = self._gather()
         if batch is not None:
             batch.take(grads)
@@ -296,7 +296,8 @@ class Optimizer(torch.optim.Optimizer):
         """torch's state dict; loads into torch's optimizer of the same name. What torch has no place for (the number of
         steps, skipped ones, a plateau's memory) is under the key `downslope`, which torch ignores."""
         state_dict = _state_dict(self)
-        state_dict["state"] = {place: state for place, state in state_dict["state"].items() if state}
+        if isinstance(state_dict.get("state"), dict):  # a hook may have made anything of it
+            state_dict["state"] = {place: state for place, state in state_dict["state"].items() if state}
         extra = checkpoint.extra(self)
         if extra:
             state_dict["downslope"] = extra
@@ -342,8 +343,8 @@ class Optimizer(torch.optim.Optimizer):
     def __repr__(self) -> str:
         own = [f"    {name}: {getattr(self, name)}" for name, default in OWN.items() if getattr(self, name) != default]
         head, *groups = super().__repr__().split("Parameter Group ")
-        for place, follower in enumerate(self._followers):
-            for name, schedule in follower.schedules.items():
+        for place, scheduled in enumerate(self.schedules):
+            for name, schedule in scheduled.items():
                 groups[place] = groups[place].replace(f"\n    {name}: ", f"\n    {name}: {schedule!r}, now ", 1)
         return "Parameter Group ".join(["\n".join([head.rstrip("\n"), *own, ""]), *groups])
 

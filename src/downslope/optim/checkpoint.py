@@ -126,9 +126,10 @@ def _take(
     states: dict[torch.Tensor, dict[str, Any]],
     extra: dict[str, Any],
 ) -> None:
-    for group, new, follower in zip(optimizer.param_groups, groups, optimizer._followers):
+    for group, new in zip(optimizer.param_groups, groups):
         group.update(new)
-        follower.keep(group)
+    for follower in optimizer._followers:
+        follower.keep()
     optimizer.state.clear()
     optimizer.state.update(states)
     counts = [float(s["step"]) for s in states.values() if "step" in s]

@@ -36,16 +36,18 @@ def plateaus(value: Any) -> list[Plateau]:
 class Follower:
     """Which settings of one group follow a schedule, and the values that they were given last."""
 
-    def __init__(self) -> None:
+    def __init__(self, group: Group) -> None:
+        self.group = group
         self.schedules: dict[str, Any] = {}
         self.given: dict[str, Any] = {}
 
-    def follow(self, kind: str, place: int, group: Group, defaults: Mapping[str, Any], step: int) -> None:
-        """Give each scheduled setting of param group `place` its value at a step. A schedule that was put into the
-        group is followed from then on.
+    def follow(self, kind: str, place: int, defaults: Mapping[str, Any], step: int) -> None:
+        """Give each scheduled setting its value at a step. A schedule that was put into the group is followed from then
+        on. `place` is the group's number among all.
 
         Raises SettingError, with the group unchanged, where somebody else has changed such a setting meanwhile, and for
         a value out of its range."""
+        group = self.group
         for name in defaults:
             if type(group[name]) in MAYBE and is_scheduled(group[name]):
                 self.schedules[name] = group[name]
@@ -65,6 +67,14 @@ class Follower:
         group.update(values)
         self.given = values
 
-    def keep(self, group: Group) -> None:
+    def keep(self) -> None:
         """Take the group's values as those given last: it has just been loaded."""
-        self.given = {name: group[name] for name in self.given}
+        self.given = {name: self.group[name] for name in self.given}
+
+
+def followers(known: list[Follower], groups: list[Group]) -> list[Follower]:
+    """A follower for each group; those that are known stay with their groups, which may have been moved."""
+    if len(known) == len(groups) and all(f.group is group for f, group in zip(known, groups)):
+        return known
+    of = {id(follower.group): follower for follower in known}
+    return [of.get(id(group)) or Follower(group) for group in groups]
