@@ -113,6 +113,26 @@ def test_every_setting_of_every_optimizer_may_be_scheduled(name: str) -> None:
     assert_close(scheduled, plain, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("name", ["max_norm", "clip_value", "ema"])
+def test_settings_of_the_whole_optimizer_may_be_scheduled(name: str) -> None:
+    change = linear(0.2, 0.8, steps=4)
+    scheduled, by_hand = Adam(parameters(), **{name: change}), Adam(parameters(), **{name: 0.5})
+    for step in range(3):
+        setattr(by_hand, name, change(step))
+        take_steps(by_hand, step, step + 1)
+        take_steps(scheduled, step, step + 1)
+    assert_close(scheduled, by_hand, rtol=0, atol=0)
+    resumed = Adam(scheduled.param_groups[0]["params"], **{name: change})
+    resumed.load_state_dict(scheduled.state_dict())
+    assert resumed.steps == 3
+    with pytest.raises(SettingError, match=f"Adam: {name} is -"):
+        take_steps(Adam(parameters(), **{name: linear(0.5, -0.5, steps=3)}), 0, 9)
+    with pytest.raises(
+        SettingError, match=rf"Adam: {name} is plateau\(0.5\); only settings of param groups can follow"
+    ):
+        Adam(parameters(), **{name: plateau(0.5)})
+
+
 def test_groups_follow_the_default_or_their_own() -> None:
     a, b, c = parameters((3,), (4,), (5,))
     default, own = cosine(0.1, steps=5), linear(1.0, 0.5, steps=5)

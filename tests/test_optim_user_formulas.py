@@ -165,6 +165,21 @@ def test_the_gradient_flows_to_the_learning_rate(name: str, settings: dict[str, 
     torch.autograd.gradcheck(end, torch.tensor(0.1, dtype=torch.float64, requires_grad=True))
 
 
+def test_the_gradient_flows_to_the_momentum() -> None:
+    """It needs the buffer as it was before each step, which the step overwrites."""
+
+    def end(momentum: torch.Tensor) -> torch.Tensor:
+        p = torch.tensor([1.0, -2.0], dtype=torch.float64, requires_grad=True) * 1
+        optimizer = SGD([torch.nn.Parameter(torch.ones(1))], lr=0.1, momentum=momentum, differentiable=True)
+        optimizer.param_groups[0]["params"] = [p]
+        for step in range(3):
+            p.grad = torch.tensor([0.3, -0.7], dtype=torch.float64) * (step + 1)
+            optimizer.step()
+        return p.square().sum()
+
+    torch.autograd.gradcheck(end, torch.tensor(0.8, dtype=torch.float64, requires_grad=True))
+
+
 def test_the_gradient_equals_torchs() -> None:
     found = []
     for cls in (SGD, torch.optim.SGD):

@@ -12,7 +12,7 @@ import torch
 from torch.testing._internal.common_optimizers import OptimizerErrorEnum, optim_db
 
 from downslope.optim import CLASSES, TORCH
-from downslope.optim.base import OWN
+from downslope.optim.around import OWN
 from optim_cases import parameters, take_steps
 
 INFOS = {info.name: info for info in optim_db if info.name in TORCH}
@@ -24,7 +24,13 @@ INPUTS = [
     for given in info.optim_inputs_func(device="cpu")
 ]
 # How torch may be asked to run; ours takes the same words, and computes the same.
-HOW: tuple[dict[str, Any], ...] = ({}, {"foreach": True}, {"fused": True}, {"differentiable": True})
+HOW = [
+    pytest.param(name, {**given.kwargs, **how}, id=f"{name}-{given.desc}-{next(iter(how), 'plain')}")
+    for name, info in INFOS.items()
+    for given in info.optim_inputs_func(device="cpu")
+    for how in ({}, *({word: True} for word in info.supported_impls))
+    if not ("foreach" in how and "lr" in given.desc and isinstance(given.kwargs.get("lr"), torch.Tensor))
+]
 
 # What torch refuses and ours can do: a tensor is as good as a number everywhere.
 ACCEPTED = (
@@ -79,22 +85,14 @@ def assert_alike(ours: torch.optim.Optimizer, theirs: torch.optim.Optimizer, dty
             )
 
 
-@pytest.mark.parametrize(("name", "kwargs"), INPUTS)
-@pytest.mark.parametrize("how", HOW, ids=lambda how: "-".join(how) or "plain")
+@pytest.mark.parametrize(("name", "kwargs"), HOW)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
-def test_same_results(
-    name: str, kwargs: dict[str, Any], how: dict[str, Any], dtype: torch.dtype, default_dtype: None
-) -> None:
-    if next(iter(how), "foreach") not in INFOS[name].supported_impls:
-        pytest.skip(f"torch's {name} does not take {how}")
-    kwargs = {**kwargs, **how}
-    if how == {"foreach": True} and isinstance(kwargs.get("lr"), torch.Tensor):
-        kwargs["lr"] = float(kwargs["lr"])
+def test_same_results(name: str, kwargs: dict[str, Any], dtype: torch.dtype, default_dtype: None) -> None:
     ours, theirs = both(name, dtype, kwargs)
     for step in range(STEPS):
         for optimizer in (ours, theirs):
             for p in (params := optimizer.param_groups[0]["params"]):
-                p.requires_grad_("differentiable" not in how)  # torch changes only other tensors differentiably
+                p.requires_grad_("differentiable" not in kwargs)  # torch changes only other tensors differentiably
             take_steps(optimizer, step, step + 1)
             assert all(p.grad is not None for p in params)
     assert_alike(ours, theirs, dtype)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import sys
 from collections.abc import Callable, Iterator
-from functools import cache
 from itertools import chain, repeat
 from operator import is_
 from typing import Any, ClassVar
@@ -16,7 +14,8 @@ import torch
 from ..compiler.formula import Formula
 from ..compiler.plan import Plan, program
 from ..errors import SettingError, StateError
-from . import checkpoint, settings, states
+from . import around, checkpoint, settings, states
+from .around import OWN
 from .batch import Batch, Member
 from .follow import Follower, at, followers
 from .table import same
@@ -25,9 +24,6 @@ from .untraced import untraced
 Function = Callable[..., Any]
 _add_param_group = untraced(torch.optim.Optimizer.add_param_group)
 _state_dict = untraced(torch.optim.Optimizer.state_dict)
-
-# Settings of the whole optimizer, beside those that its param groups hold.
-OWN: dict[str, Any] = {"max_norm": None, "clip_value": None, "ema": None, "skip_nonfinite": False}
 
 
 class Optimizer(torch.optim.Optimizer):
@@ -46,7 +42,7 @@ class Optimizer(torch.optim.Optimizer):
     - `skip_nonfinite` (False): leave everything as it is in a step with a gradient that is nan or infinite, and count
       it in `skipped_steps`.
 
-    Any setting may be a schedule from `downslope.schedules`, also inside a tuple.
+    Any setting that is a number may be a schedule from `downslope.schedules`, also inside a tuple.
 
     Float32 and float64 parameters on the CPU run compiled; every other kind runs eagerly with the same meaning.
     `p.grad` is never changed. Raises SettingError for a setting out of its range and StateError for a checkpoint that
@@ -79,7 +75,7 @@ class Optimizer(torch.optim.Optimizer):
         own = {name: given.pop(name, default) for name, default in OWN.items()}
         self.max_norm, self.clip_value, self.ema = own["max_norm"], own["clip_value"], own["ema"]
         self.skip_nonfinite = bool(own["skip_nonfinite"])
-        settings.check_own(kind, own)
+        around.check(kind, own)
         defaults = {**self.setting_defaults, **given}
         self._check_settings(defaults)
         super().__init__(params, defaults)
@@ -166,48 +162,16 @@ class Optimizer(torch.optim.Optimizer):
         batch, grads = self._gather()
         if batch is not None:
             batch.take(grads)
-            options = self._options(batch)
+            options = around.options(self, batch)
             if options is None:
                 self.skipped_steps += 1
                 return
             batch.run(options)
         self.steps += 1
 
-    def _options(self, batch: Batch) -> dict[str, float] | None:
-        """The scalars of the transforms, or None if this step is to be skipped."""
-        scale = getattr(self, "grad_scale", None)
-        options = {"unscale": 1.0 if scale is None else 1.0 / float(scale)}
-        if self.max_norm is not None or self.skip_nonfinite:
-            norm = batch.norm() * options["unscale"]
-            if self.skip_nonfinite and not norm < float("inf") and not batch.finite():
-                return None
-            if self.max_norm is not None:
-                # As torch.nn.utils.clip_grad_norm_; written so that a norm of nan gives nan.
-                coefficient = float(self.max_norm) / (norm + 1e-6)
-                options["clip_coef"] = 1.0 if coefficient > 1.0 else coefficient
-        if self.clip_value is not None:
-            options["clip_value"] = float(self.clip_value)
-        if self.ema is not None:
-            options["ema_decay"] = float(self.ema)
-        return options
-
-    def _transforms(self, group: dict[str, Any], function: Function) -> frozenset[str]:
-        wanted = []
-        weight_decay = group.get("weight_decay", 0.0)
-        if weight_decay != 0 and not _owns(function, "weight_decay"):
-            wanted.append("decoupled_decay" if group.get("decoupled_weight_decay") else "coupled_decay")
-        if group.get("maximize"):
-            wanted.append("maximize")
-        if getattr(self, "grad_scale", None) is not None:
-            wanted.append("unscale")
-        for name, transform in (("max_norm", "clip_norm"), ("clip_value", "clip_value"), ("ema", "average")):
-            if getattr(self, name) is not None:
-                wanted.append(transform)
-        return frozenset(wanted)
-
     def _plan(self, group: dict[str, Any]) -> Plan:
         function = type(self).choose(group)
-        return program(function, self._transforms(group, function))
+        return program(function, around.transforms(self, group, function))
 
     def _gather(self) -> tuple[Batch | None, list[torch.Tensor]]:
         """The batch of all parameters with a gradient: the last step's, if nothing but values has changed since."""
@@ -356,8 +320,3 @@ def _blank(maker: Any) -> Optimizer:
 
         maker = optimizer(maker)
     return maker.__new__(maker)
-
-
-@cache
-def _owns(function: Function, setting: str) -> bool:
-    return setting in inspect.signature(function).parameters

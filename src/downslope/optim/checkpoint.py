@@ -10,6 +10,7 @@ import torch
 
 from ..compiler.plan import Plan
 from ..errors import SettingError, StateError
+from . import around
 from .follow import plateaus
 from .states import name_of
 
@@ -26,7 +27,7 @@ def extra(optimizer: Optimizer) -> dict[str, Any]:
         {key: [plateau.state_dict() for plateau in plateaus(value)] for key, value in scheduled.items()}
         for scheduled in optimizer.schedules
     ]
-    if not any(optimizer.schedules) and not optimizer.skipped_steps:
+    if not any(optimizer.schedules) and not around.is_scheduled(optimizer) and not optimizer.skipped_steps:
         return {}
     return {"format": FORMAT, "steps": optimizer.steps, "skipped_steps": optimizer.skipped_steps, "schedules": memories}
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from ..compiler.formula import Formula, read
 from ..compiler.trace import trace
-from .base import OWN, Optimizer
+from .around import OWN
+from .base import Optimizer
 
 
 def optimizer(function: Callable[..., Any]) -> type[Optimizer]:

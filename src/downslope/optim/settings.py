@@ -14,14 +14,14 @@ from ..errors import SettingError, nearest
 Check = tuple[Callable[[float], bool], str]
 
 _AT_LEAST_0: Check = (lambda x: x >= 0, "must be at least 0")
-_BELOW_1: Check = (lambda x: 0 <= x < 1, "must be at least 0 and below 1")
+BELOW_1: Check = (lambda x: 0 <= x < 1, "must be at least 0 and below 1")
 _SHARE: Check = (lambda x: 0 <= x <= 1, "must be from 0 to 1")
 _ANY: Check = (lambda x: True, "")
 
 # A tuple setting has a check for each place, or one for all. Names that are not here may be any finite number.
 CHECKS: dict[str, Check | tuple[Check, ...]] = {
     "lr": _AT_LEAST_0,
-    "betas": _BELOW_1,
+    "betas": BELOW_1,
     "momentum": _AT_LEAST_0,
     "weight_decay": _AT_LEAST_0,
     "eps": _AT_LEAST_0,
@@ -45,14 +45,14 @@ def check(optimizer: str, name: str, value: Any, default: Any) -> None:
         checks = CHECKS.get(name, _ANY)
         for i, item in enumerate(value):
             one = checks[i] if isinstance(checks[0], tuple) else checks
-            _check_number(optimizer, f"{name}[{i}]", item, one, default[i])  # type: ignore[arg-type]
+            check_number(optimizer, f"{name}[{i}]", item, one, default[i])  # type: ignore[arg-type]
     elif isinstance(default, bool) or default is None:
         return
     else:
-        _check_number(optimizer, name, value, CHECKS.get(name, _ANY), default)  # type: ignore[arg-type]
+        check_number(optimizer, name, value, CHECKS.get(name, _ANY), default)  # type: ignore[arg-type]
 
 
-def _check_number(optimizer: str, name: str, value: Any, check: Check, default: float | None = None) -> None:
+def check_number(optimizer: str, name: str, value: Any, check: Check, default: float | None = None) -> None:
     """`default` is the formula's; where it is out of the range itself, its author means something else by the name."""
     if isinstance(value, torch.Tensor):
         if value.numel() != 1:
@@ -75,18 +75,6 @@ def _check_number(optimizer: str, name: str, value: Any, check: Check, default: 
 def unknown(optimizer: str, name: str, known: Mapping[str, Any]) -> SettingError:
     """The error for a setting that an optimizer does not have."""
     return SettingError(f"{optimizer}: has no setting {name!r}; {nearest(name, known)}")
-
-
-def check_own(optimizer: str, own: Mapping[str, Any]) -> None:
-    """Raise SettingError for a setting of the whole optimizer that is out of its range."""
-    for name in ("max_norm", "clip_value"):
-        if own[name] is not None:
-            rule = "must be above 0, or None for no clipping"
-            _check_number(optimizer, name, own[name], (lambda x: x > 0, rule))
-    if own["ema"] is not None:
-        _check_number(
-            optimizer, "ema", own["ema"], (_BELOW_1[0], f"{_BELOW_1[1]}, such as 0.999, or None for no average")
-        )
 
 
 def check_keys(optimizer: str, group: Mapping[str, Any], known: Mapping[str, Any], own: Mapping[str, Any]) -> None:

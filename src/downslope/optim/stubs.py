@@ -8,7 +8,8 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from .base import OWN, Optimizer
+from .around import OWN
+from .base import Optimizer
 from .classes import CLASSES
 
 HEAD = '''"""Written by `python -m downslope.optim.stubs`; do not edit."""

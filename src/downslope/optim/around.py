@@ -1,0 +1,94 @@
+"""What stands around a formula: the transforms that an optimizer's settings ask for, and their scalars in each step."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from ..errors import SettingError
+from ..schedules import Plateau, Schedule
+from .batch import Batch
+from .settings import BELOW_1, Check, check_number
+
+if TYPE_CHECKING:
+    from .base import Optimizer
+
+# Settings of the whole optimizer, beside those that its param groups hold.
+OWN: dict[str, Any] = {"max_norm": None, "clip_value": None, "ema": None, "skip_nonfinite": False}
+
+_CLIPS: Check = (lambda x: x > 0, "must be above 0, or None for no clipping")
+CHECKS: dict[str, Check] = {
+    "max_norm": _CLIPS,
+    "clip_value": _CLIPS,
+    "ema": (BELOW_1[0], f"{BELOW_1[1]}, such as 0.999, or None for no average"),
+}
+
+
+def check(kind: str, own: Mapping[str, Any]) -> None:
+    """Raise SettingError for a setting of the whole optimizer that is out of its range."""
+    for name, rule in CHECKS.items():
+        value = own.get(name)
+        if isinstance(value, Plateau):
+            raise SettingError(
+                f"{kind}: {name} is {value!r}; only settings of param groups can follow a plateau, {name} follows any "
+                "other schedule"
+            )
+        if value is not None:
+            check_number(kind, name, value(0) if isinstance(value, Schedule) else value, rule)
+
+
+def is_scheduled(optimizer: Optimizer) -> bool:
+    """Whether a setting of the whole optimizer follows a schedule."""
+    return any(isinstance(getattr(optimizer, name), Schedule) for name in CHECKS)
+
+
+def transforms(optimizer: Optimizer, group: Mapping[str, Any], function: Callable[..., Any]) -> frozenset[str]:
+    """The names of the transforms around a group's formula."""
+    wanted = []
+    weight_decay = group.get("weight_decay", 0.0)
+    if weight_decay != 0 and not _owns(function, "weight_decay"):
+        wanted.append("decoupled_decay" if group.get("decoupled_weight_decay") else "coupled_decay")
+    if group.get("maximize"):
+        wanted.append("maximize")
+    if getattr(optimizer, "grad_scale", None) is not None:
+        wanted.append("unscale")
+    for name, transform in (("max_norm", "clip_norm"), ("clip_value", "clip_value"), ("ema", "average")):
+        if getattr(optimizer, name) is not None:
+            wanted.append(transform)
+    return frozenset(wanted)
+
+
+@cache
+def _owns(function: Callable[..., Any], setting: str) -> bool:
+    return setting in inspect.signature(function).parameters
+
+
+def options(optimizer: Optimizer, batch: Batch) -> dict[str, float] | None:
+    """The scalars of the transforms in this step, or None if it is to be skipped."""
+    scale = getattr(optimizer, "grad_scale", None)
+    options = {"unscale": 1.0 if scale is None else 1.0 / float(scale)}
+    max_norm, clip_value, ema = (_now(optimizer, name) for name in CHECKS)
+    if max_norm is not None or optimizer.skip_nonfinite:
+        norm = batch.norm() * options["unscale"]
+        if optimizer.skip_nonfinite and not norm < float("inf") and not batch.finite():
+            return None
+        if max_norm is not None:
+            # As torch.nn.utils.clip_grad_norm_; written so that a norm of nan gives nan.
+            coefficient = float(max_norm) / (norm + 1e-6)
+            options["clip_coef"] = 1.0 if coefficient > 1.0 else coefficient
+    if clip_value is not None:
+        options["clip_value"] = float(clip_value)
+    if ema is not None:
+        options["ema_decay"] = float(ema)
+    return options
+
+
+def _now(optimizer: Optimizer, name: str) -> Any:
+    """A setting of the whole optimizer in this step."""
+    value = getattr(optimizer, name)
+    if isinstance(value, Schedule):
+        value = value(optimizer.steps)
+        check_number(type(optimizer).__name__, name, value, CHECKS[name])
+    return value
