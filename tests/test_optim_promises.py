@@ -259,8 +259,9 @@ def swapped_data(optimizer: torch.optim.Optimizer) -> None:
 
 
 def swapped_places(optimizer: torch.optim.Optimizer) -> None:
-    for group in optimizer.param_groups:
-        group["params"] = group["params"][::-1]
+    """Two of the same shape."""
+    first, second, *rest = optimizer.param_groups[0]["params"]
+    optimizer.param_groups[0]["params"] = [second, first, *rest]
 
 
 @every_variant

@@ -10,7 +10,7 @@ import torch
 import downslope
 from downslope import SettingError, optim
 from downslope.optim import CLASSES, Adam, by_name
-from optim_cases import assert_same_bits, parameters, take_steps
+from optim_cases import assert_same_bits, contents, parameters, take_steps
 
 BAD: list[tuple[str, dict[str, Any], str]] = [
     ("Adam", {"lr": -1}, "Adam: lr is -1; it must be at least 0"),
@@ -112,6 +112,16 @@ def test_a_setting_changed_between_steps_counts() -> None:
     take_steps(changed, 2, 4)
     take_steps(rest, 2, 4)
     assert_same_bits(changed, rest)
+
+
+def test_text_put_into_a_group_changes_nothing() -> None:
+    optimizer = Adam(parameters(), lr=0.1)
+    take_steps(optimizer, 0, 1)
+    before = contents(optimizer)
+    optimizer.param_groups[0]["betas"] = (0.9, "slow")
+    with pytest.raises(SettingError, match=r"adam: betas\[1\] of a param group is 'slow'; it must be a number"):
+        take_steps(optimizer, 1, 2)
+    torch.testing.assert_close(contents(optimizer), before, rtol=0, atol=0)
 
 
 def test_names() -> None:

@@ -11,6 +11,7 @@ import torch
 
 from ..backends import eager, once
 from ..compiler.plan import Plan
+from ..errors import SettingError
 from .table import Table, native, overlapping
 
 LOW = (torch.float16, torch.bfloat16)
@@ -45,11 +46,26 @@ class Class:
         ]
 
     def compute(self, scalars: list[Any]) -> tuple[float, ...]:
-        return self._once([*map(number, scalars)])
+        try:
+            numbers = [*map(number, scalars)]
+        except (TypeError, ValueError):
+            name, value = next((n, v) for n, v in zip(self.plan.scalars, scalars) if not _is_number(v))
+            raise SettingError(
+                f"{self.plan.graph.name}: {name} of a param group is {value!r}; it must be a number"
+            ) from None
+        return self._once(numbers)
 
 
 def number(value: Any) -> float:
     return float(value.detach() if isinstance(value, torch.Tensor) else value)
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        number(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _source(name: str) -> tuple[str, int | None]:
