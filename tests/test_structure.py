@@ -11,7 +11,8 @@ import downslope
 
 SOURCE = Path(downslope.__file__).parent
 ROAD = [
-    "version", "errors", "compiler", "formulas", "backends", "schedules", "optim", "tasks", "training", "race", "report", "cli",
+    "version", "errors", "layers",
+    "compiler", "formulas", "backends", "schedules", "optim", "tasks", "training", "race", "report", "cli",
 ]  # fmt: skip
 INSIDE_COMPILER = ["graph", "functions", "formula", "trace", "listing", "simplify", "transform", "plan"]
 FILES = sorted(SOURCE.rglob("*.py"))
