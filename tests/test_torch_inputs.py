@@ -13,7 +13,7 @@ from torch.testing._internal.common_optimizers import OptimizerErrorEnum, optim_
 
 from downslope.optim import CLASSES, TORCH
 from downslope.optim.around import OWN
-from optim_cases import parameters, take_steps
+from optim_cases import give_gradients, parameters, take_steps
 
 INFOS = {info.name: info for info in optim_db if info.name in TORCH}
 every_drop_in = pytest.mark.parametrize("name", TORCH)
@@ -106,6 +106,33 @@ def test_same_results_in_other_dtypes(name: str, kwargs: dict[str, Any], dtype: 
     for optimizer in (ours, theirs):
         take_steps(optimizer, 0, 1 if dtype == torch.bfloat16 else STEPS)
     assert_alike(ours, theirs, dtype)
+
+
+@every_drop_in
+@pytest.mark.parametrize("steps", [0, 2])
+def test_a_parameter_without_gradient_in_the_checkpoint(name: str, steps: int) -> None:
+    """It goes on in torch with a first gradient of its own."""
+    ours, theirs = both(name, torch.float32, {})
+    for optimizer in (ours, theirs):
+        _frozen, *rest = optimizer.param_groups[0]["params"]
+        for step in range(steps):
+            for p, grad in zip(rest, gradients(step)[1:], strict=True):
+                p.grad = grad
+            optimizer.step()
+    assert_alike(ours, theirs, torch.float32)
+    other = both(name, torch.float32, {})[1]
+    other.load_state_dict(ours.state_dict())
+    with torch.no_grad():
+        for p, q in zip(other.param_groups[0]["params"], theirs.param_groups[0]["params"]):
+            p.copy_(q)
+    take_steps(other, steps, steps + 2)
+    take_steps(theirs, steps, steps + 2)
+    assert_alike(other, theirs, torch.float32)
+
+
+def gradients(step: int) -> list[torch.Tensor]:
+    give_gradients(params := parameters(), step)
+    return [p.grad for p in params]
 
 
 @every_drop_in

@@ -55,6 +55,7 @@ class Optimizer(torch.optim.Optimizer):
     positional: ClassVar[tuple[str, ...]]
     fixed: ClassVar[dict[str, Any]]  # what stands in the param groups for others to read and is not to be changed
     shows_step: ClassVar[bool]
+    saves_all: ClassVar[bool]  # whether a checkpoint has the states of parameters that never had a gradient
     _step_supports_amp_scaling = True  # GradScaler hands over its scale instead of sweeping over the gradients
 
     def __init__(self, params: Any, *places: Any, **given: Any):
@@ -262,6 +263,8 @@ class Optimizer(torch.optim.Optimizer):
         state_dict = _state_dict(self)
         if isinstance(state_dict.get("state"), dict):  # a hook may have made anything of it
             state_dict["state"] = {place: state for place, state in state_dict["state"].items() if state}
+            if self.saves_all:
+                checkpoint.add_unborn(self, state_dict["state"])
         extra = checkpoint.extra(self)
         if extra:
             state_dict["downslope"] = extra

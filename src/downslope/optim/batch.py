@@ -151,7 +151,7 @@ class Batch:
         self._expected = self._bank[self._places]
         if self._quick:
             self._table.launch.update()
-            _note_change(self._table.written)
+            _note_change(self._table.params)
         for i in self._slow:
             _run_eagerly(self.members[i], self._grads[i], slow_scalars[self._class_of[i]])
         self._grads = self._held = []

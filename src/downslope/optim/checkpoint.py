@@ -12,7 +12,7 @@ from ..compiler.plan import Plan
 from ..errors import SettingError, StateError
 from . import around
 from .follow import plateaus
-from .states import name_of
+from .states import name_of, start
 
 if TYPE_CHECKING:
     from .base import Optimizer
@@ -30,6 +30,16 @@ def extra(optimizer: Optimizer) -> dict[str, Any]:
     if not any(optimizer.schedules) and not around.is_scheduled(optimizer) and not optimizer.skipped_steps:
         return {}
     return {"format": FORMAT, "steps": optimizer.steps, "skipped_steps": optimizer.skipped_steps, "schedules": memories}
+
+
+def add_unborn(optimizer: Optimizer, saved: dict[int, Any]) -> None:
+    """The states that parameters without a step will start with: torch's Adagrad has them from the beginning, and
+    cannot go on from a checkpoint without."""
+    places = ((p, group) for group in optimizer.param_groups for p in group["params"])
+    for place, (param, group) in enumerate(places):
+        if place not in saved:
+            begin = optimizer._plan(group).graph.states
+            saved[place] = {"step": torch.tensor(0.0)} | {name: start(param, begin[name], group) for name in begin}
 
 
 def copied(state_dict: Any) -> dict[str, Any]:

@@ -23,6 +23,7 @@ class Torch(NamedTuple):
     flags: dict[str, Any]
     hidden: dict[str, Any] | None = None
     shows_step: bool = True
+    saves_all: bool = False
     check: Callable[[Group], None] | None = None
     others: str = ""  # what else the class does by its settings, for its docstring
 
@@ -74,6 +75,7 @@ TORCH: dict[str, Torch] = {
         lambda group: F["adagrad"],
         {"lr": 1e-2, "lr_decay": 0, "weight_decay": 0, "initial_accumulator_value": 0, "eps": 1e-10, "foreach": None},
         {"maximize": False, "differentiable": False, "fused": None},
+        saves_all=True,
     ),
     "Adadelta": Torch(
         lambda group: F["adadelta"],
@@ -170,6 +172,7 @@ def _drop_in(name: str, of: Torch) -> type[Optimizer]:
         flags=of.flags,
         hidden=of.hidden,
         shows_step=of.shows_step,
+        saves_all=of.saves_all,
         check=of.check,
         module="downslope.optim",
         doc=f"A drop-in for torch.optim.{name}.\n\n{of.others}".strip(),

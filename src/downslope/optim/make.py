@@ -58,6 +58,7 @@ def make(
     flags: dict[str, Any] | None = None,
     hidden: dict[str, Any] | None = None,
     shows_step: bool | None = None,
+    saves_all: bool = False,
     check: Callable[[dict[str, Any]], None] | None = None,
     module: str,
     qualname: str | None = None,
@@ -84,6 +85,7 @@ def make(
         "setting_defaults": defaults,
         "positional": tuple(settings),
         "fixed": hidden or {},
+        "saves_all": saves_all,
         "shows_step": formula.counts if shows_step is None else shows_step,
     }
     if check is not None:

@@ -48,7 +48,9 @@ class Table:
         self._grads: list[int] = []
         self._sizes = [*map(NUMEL, params)]
         self.launch = cpu.Launch(self.rows, np.array(self._sizes, dtype=np.int64))
-        self.written = [*params, *(t for get, holders, _ in self._columns for t in map(get, holders))]
+        # A contiguous tensor of several elements never holds its values negated (the imaginary part of a conjugate is
+        # strided); one of a single element may.
+        self._single = [i for i, size in enumerate(self._sizes) if size == 1]
 
     def fits(self, grads: list[torch.Tensor]) -> bool:
         """Whether parameters and states are still where the rows say, and the gradients as large."""
@@ -67,7 +69,7 @@ class Table:
         quick = (
             self._contiguous and all(map(torch.Tensor.is_contiguous, grads)) and [*map(DTYPE, grads)] == self._dtypes
         )
-        if not quick or any(map(torch.Tensor.is_neg, grads)):
+        if not quick or any(grads[i].is_neg() for i in self._single):
             grads = [g if alike(g, p) else _laid_out_like(p, g) for g, p in zip(grads, self.params)]
         addresses = [*map(DATA_PTR, grads)]
         if addresses != self._grads:
