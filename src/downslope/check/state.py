@@ -1,0 +1,49 @@
+"""What a check may disturb outside itself, put back afterwards."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+from ..training.data import Data
+
+
+@contextmanager
+def preserved(data: Data | None = None) -> Iterator[None]:
+    """Put back every random state (torch, CUDA where it is in use, numpy, Python, the loaders' own generators), the
+    default dtype and whether gradients are recorded."""
+    loaders = [p.loader for p in _parts(data) if p is not None and p.loader is not None]
+    held = [h for loader in loaders for h in (loader, loader.sampler, getattr(loader, "batch_sampler", None))]
+    held += [h.sampler for h in held if hasattr(h, "sampler")]
+    generators = {id(g): g for h in held if isinstance(g := getattr(h, "generator", None), torch.Generator)}
+    kept = [(g, g.get_state()) for g in generators.values()]
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+    cpu, python, numpy = torch.get_rng_state(), random.getstate(), np.random.get_state()
+    dtype = torch.get_default_dtype()
+    try:
+        with torch.enable_grad():
+            yield
+    finally:
+        torch.set_rng_state(cpu)
+        random.setstate(python)
+        np.random.set_state(numpy)
+        if cuda is not None:
+            torch.cuda.set_rng_state_all(cuda)
+        for generator, state in kept:
+            generator.set_state(state)
+        torch.set_default_dtype(dtype)
+
+
+def seed_all(seed: int) -> None:
+    """The same random numbers from here on, whichever generator the user's code draws from."""
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+
+
+def _parts(data: Data | None) -> list:
+    return [] if data is None else [data.train, data.validation, data.test]
