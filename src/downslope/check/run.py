@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 
 import torch
@@ -14,6 +15,7 @@ from ..training.task import Task, by_name, where
 from . import first_loss, gradcheck, inputs, rates, repeat, rows, short, signals, step, weights
 from .context import Context
 from .state import preserved, seed_all
+from .tree import leaves
 from .verdict import CannotTell, Verdict, Verdicts
 
 Check = Callable[[Context], Verdict]
@@ -40,8 +42,9 @@ CHECKS: dict[str, Check] = {
 """From the cheapest and most telling on. The first asks whether training runs at all."""
 
 DATA_ALONE = {"step", "labels", "order", "leakage"}  # say something even where no step runs
+SMALL = 300_000  # parameters and numbers in a batch
 SECONDS = 6.0
-"""After this long a check's training stops where it is, and it judges by what it has."""
+"""After this long, on the processor, a check's training stops where it is, and it judges by what it has."""
 
 
 def check(
@@ -72,6 +75,8 @@ def check(
         data = task.make_data()
         with preserved(data):
             context = Context(task, data, seed, rule, seconds)
+            with suppress(Exception):  # what is wrong here, the first check tells
+                torch.set_num_threads(_threads(context))
             first = _run("step", context)
             for name in (n for n in CHECKS if n in names):
                 if name == "step":
@@ -85,10 +90,16 @@ def check(
     return Verdicts(found)
 
 
+def _threads(context: Context) -> int:
+    """One thread for small work, which more threads only slow down, the more so on a busy machine."""
+    size = sum(p.numel() for p in context.model().parameters()) + sum(t.numel() for t in leaves(context.batch))
+    return 1 if size < SMALL else torch.get_num_threads()
+
+
 def _run(name: str, context: Context) -> Verdict:
     """One check. What fails in the user's code outside a step is not proof of a fault, and is told."""
     started = time.monotonic()
-    context.until = started + context.seconds
+    context.until, context.cut = time.process_time() + context.seconds * torch.get_num_threads(), False
     seed_all(context.seed)
     try:
         verdict = CHECKS[name](context)
@@ -96,4 +107,7 @@ def _run(name: str, context: Context) -> Verdict:
         verdict = Verdict(name, "cannot tell", reason.evidence, reason.remedy)
     except Exception as error:
         verdict = Verdict(name, "cannot tell", where(error))
+    if context.cut and verdict.verdict != "ok":  # what a stopped run did not reach proves nothing
+        evidence = f"stopped after {context.seconds:g} s: {verdict.evidence}"
+        verdict = replace(verdict, verdict="cannot tell", evidence=evidence, remedy="give it more time: seconds=...")
     return replace(verdict, name=name, seconds=time.monotonic() - started)

@@ -15,7 +15,7 @@ from ..training.data import Data
 @contextmanager
 def preserved(data: Data | None = None) -> Iterator[None]:
     """Put back every random state (torch, CUDA where it is in use, numpy, Python, the loaders' own generators), the
-    default dtype and whether gradients are recorded."""
+    default dtype, the number of threads and whether gradients are recorded."""
     loaders = [p.loader for p in _parts(data) if p is not None and p.loader is not None]
     held = [h for loader in loaders for h in (loader, loader.sampler, getattr(loader, "batch_sampler", None))]
     held += [h.sampler for h in held if hasattr(h, "sampler")]
@@ -23,7 +23,7 @@ def preserved(data: Data | None = None) -> Iterator[None]:
     kept = [(g, g.get_state()) for g in generators.values()]
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
     cpu, python, numpy = torch.get_rng_state(), random.getstate(), np.random.get_state()
-    dtype = torch.get_default_dtype()
+    dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
     try:
         with torch.enable_grad():
             yield
@@ -36,6 +36,7 @@ def preserved(data: Data | None = None) -> Iterator[None]:
         for generator, state in kept:
             generator.set_state(state)
         torch.set_default_dtype(dtype)
+        torch.set_num_threads(threads)
 
 
 def seed_all(seed: int) -> None:
