@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RunError
-from .files import cannot_write, write_atomic
+from ..training.files import append, claim, entries, guard, open_journal, pretty, stamped, write_atomic
 from .plan import Plan, Trial, check_same
 
 Record = dict[str, Any]
@@ -22,26 +22,19 @@ class Folder:
         self.path = path
         self.records = records
         self.notes = notes
-        self._journal = _guard(path / "records.jsonl", os.open, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        self._journal = open_journal(path / "records.jsonl")
 
     @classmethod
     def create(cls, path: Path, plan: Plan) -> Folder:
         """A new folder; raises RunError if something is there already or it cannot be made."""
-        if path.is_dir() and (found := _entries(path)):
-            raise RunError(
-                f"{path}: exists and is not empty ({found[0]}{', ...' if len(found) > 1 else ''}); "
-                "go on with the race in it by adding --resume, or name another folder with --out FOLDER"
-            )
-        if path.exists() and not path.is_dir():
-            raise RunError(f"{path}: is a file, and a race needs a folder; name another one with --out FOLDER")
-        _guard(path, lambda p: os.makedirs(p, exist_ok=True))
-        write_atomic(path / "config.json", _pretty(plan.as_json()))
+        claim(path, "race", "--resume")
+        write_atomic(path / "config.json", pretty(plan.as_json()))
         return cls(path, [], [])
 
     @classmethod
     def resume(cls, path: Path, plan: Plan) -> Folder:
         """The folder of a race with the same plan, with the records it has; a new one where nothing was."""
-        if not path.exists() or (path.is_dir() and not _entries(path)):
+        if not path.exists() or (path.is_dir() and not entries(path)):
             folder = cls.create(path, plan)
             folder.notes.append(f"{path}: nothing there to resume; starting")
             return folder
@@ -49,7 +42,7 @@ class Folder:
         if not config.is_file():
             raise RunError(f"{path}: holds no race (no config.json); name the folder of one with --out FOLDER")
         try:
-            saved = json.loads(_guard(config, Path.read_bytes))
+            saved = json.loads(guard(config, Path.read_bytes))
             if not isinstance(saved, dict):
                 raise ValueError("not an object")
         except ValueError as error:
@@ -63,14 +56,11 @@ class Folder:
 
     def append(self, record: Record) -> None:
         """Add one line to the journal, in one write, at once. Raises RunError when the disk will not take it."""
-        line = json.dumps(record, allow_nan=False, separators=(",", ":")).encode() + b"\n"
-        path = self.path / "records.jsonl"
-        while line:  # a short write, then the error, is how a full disk shows itself
-            line = line[_guard(path, lambda _, rest: os.write(self._journal, rest), line) :]
+        append(self.path / "records.jsonl", self._journal, record)
         self.records.append(record)
 
     def write_leaderboard(self, board: dict[str, Any]) -> None:
-        write_atomic(self.path / "leaderboard.json", _pretty(board))
+        write_atomic(self.path / "leaderboard.json", pretty(board))
 
     def close(self) -> None:
         if self._journal >= 0:
@@ -80,35 +70,14 @@ class Folder:
 
 def default_path(task: str) -> Path:
     """runs/NAME-TIME, with a number added when that is taken."""
-    path = Path("runs") / f"{task}-{time.strftime('%Y%m%d-%H%M%S')}"
-    taken = 1
-    while path.exists():
-        taken += 1
-        path = path.with_name(f"{path.name.split('.')[0]}.{taken}")
-    return path
-
-
-def _entries(path: Path) -> list[str]:
-    """What a folder holds, temporary files of an interrupted write left out."""
-    return sorted(name for name in _guard(path, os.listdir) if not name.endswith(".tmp"))
-
-
-def _guard(path: Path, call: Any, *args: Any) -> Any:
-    try:
-        return call(path, *args)
-    except OSError as error:
-        raise cannot_write(path, error) from error
-
-
-def _pretty(value: dict[str, Any]) -> str:
-    return json.dumps(value, indent=2, allow_nan=False) + "\n"
+    return stamped(task, time.strftime("%Y%m%d-%H%M%S"))
 
 
 def _read_journal(path: Path) -> tuple[list[Record], list[str]]:
     """All records. A broken last line, left by a kill during a write, is cut off; one elsewhere is an error."""
     if not path.exists():
         return [], []
-    content = _guard(path, Path.read_bytes)
+    content = guard(path, Path.read_bytes)
     records: dict[Trial, Record] = {}
     good = 0
     lines = content.splitlines(keepends=True)
@@ -117,7 +86,7 @@ def _read_journal(path: Path) -> tuple[list[Record], list[str]]:
         if record is None and number < len(lines):
             raise RunError(f"{path}: line {number} is not a record; delete that line to run its trial again")
         if record is None:
-            _guard(path, os.truncate, good)
+            guard(path, os.truncate, good)
             return list(records.values()), [f"{path}: dropped a broken last line; its trial runs again"]
         records.setdefault(Trial(record["optimizer"], record["lr"], record["seed"]), record)
         good += len(line)

@@ -2,108 +2,313 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any, Protocol
 
 import torch
 
-from .data import Batch, Data, Part
+from . import faults, rng
+from .callback import Callbacks
+from .data import Batch, Data
+from .score import CPU, evaluate
+from .order import Order
+from .stopping import Best
 from .task import Task
 
-EXPLODED = 1000.0
-"""A batch loss this many times the first one ends a run as diverged. On digits, Adagrad at lr 0.3 jumps to 180 times
-its first loss and still ends at 97 %; no run seen beyond 1,000 times came back within ten points of the best."""
+
+class Keeper(Protocol):
+    """What writes a run down: its records at once, its state when `due` says so or it ends."""
+
+    def record(self, loop: Loop, record: dict[str, Any]) -> None: ...
+    def due(self) -> bool: ...
+    def save(self, loop: Loop) -> None: ...
 
 
-@dataclass
-class Outcome:
-    """How one run went: one value per finished epoch in each curve, the scores, and where it diverged if it did.
+class Loop:
+    """A run and its state. `run()` goes on from wherever it is; `state_dict()` is all it takes to go on later.
 
-    A diverged run has no scores. `seconds` is training alone, without the evaluations.
+    `epoch`, `batch` (in that epoch) and `step` say how far it is. It ends after `epochs`, when `best` has waited long
+    enough, at the step whose loss is not finite or is `exploded` times the first (`diverged_at`), or after `stop()`.
+    A step is one of the optimizer's, on the mean over `accumulate` batches. `precision` is the type to autocast to,
+    `penalty` adds to the loss that is minimised and not to the loss that is reported.
     """
 
-    train_loss: list[float] = field(default_factory=list)
-    validation_loss: list[float] = field(default_factory=list)
-    validation_accuracy: list[float] = field(default_factory=list)
-    test_accuracy: float | None = None
-    diverged_at: int | None = None
-    steps: int = 0
-    seconds: float = 0.0
+    def __init__(
+        self,
+        task: Task,
+        data: Data,
+        model: torch.nn.Module,
+        optimizer: torch.optim.Optimizer,
+        order: Order,
+        *,
+        epochs: int,
+        batch: int | None,
+        accumulate: int = 1,
+        exploded: float = math.inf,
+        precision: torch.dtype | None = None,
+        penalty: Callable[[torch.nn.Module], torch.Tensor] | None = None,
+        eval_epochs: int = 1,
+        eval_steps: int | None = None,
+        best: Best | None = None,
+        callbacks: Iterable[Any] = (),
+        keeper: Keeper | None = None,
+        device: torch.device = CPU,
+    ):
+        self.task, self.data, self.model, self.optimizer, self.order = task, data, model, optimizer, order
+        self.epochs, self.batch_size, self.accumulate, self.exploded = epochs, batch, accumulate, exploded
+        self.precision, self.penalty, self.device = precision, penalty, device
+        self.eval_epochs, self.eval_steps, self.best, self.keeper = eval_epochs, eval_steps, best, keeper
+        self.callbacks = Callbacks(callbacks)
+        self.scaler = torch.amp.GradScaler(device.type) if precision is torch.float16 else None
+        self.records: list[dict[str, Any]] = []
+        self.epoch = self.batch = self.step = 0
+        self.loss = math.nan  # of the last step
+        self.loss_sum, self.samples = 0.0, 0  # of this epoch
+        self.limit = sys.float_info.max  # finite, so that an infinite loss is beyond it
+        self.diverged_at: int | None = None
+        self.stopped = self.interrupted = False
+        self.seconds = 0.0
+        self._since = 0.0
+        self._resume_rng: dict[str, Any] | None = None
+        self._epoch_start: dict[str, Any] = {}
 
+    def stop(self) -> None:
+        """End the run after the step that is being taken."""
+        self.stopped = True
 
-def train(
-    task: Task,
-    data: Data,
-    optimizer: Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer],
-    *,
-    seed: int,
-    epochs: int,
-    batch: int,
-) -> Outcome:
-    """Train a new model of the task with `optimizer(parameters)`.
+    def run(self) -> None:
+        """Train to the end, or to where something stops it."""
+        for tell in self.callbacks.on_start:
+            tell(self)
+        while self.epoch < self.epochs and not self._ended:
+            self._run_epoch()
+        if self.keeper is not None:
+            self.keeper.save(self)
 
-    The seed fixes the initial weights, the order of the data, and whatever the model draws, whichever optimizer it is;
-    the caller's random state stays as it was. Divergence is an outcome: the run ends at the step whose loss is not
-    finite or is EXPLODED times the first.
-    """
-    outcome = Outcome()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = task.make_model()
-        rule = optimizer(model.parameters())
-        order = torch.Generator().manual_seed(seed)
-        limit = sys.float_info.max  # finite, so that an infinite loss is beyond it
-        for _ in range(epochs):
-            started = time.perf_counter()
-            losses = []
-            for rows in torch.randperm(data.train.size, generator=order).split(batch):
-                value = _step(task, model, rule, data.train.rows(rows), limit)
-                losses.append(value * len(rows))
-                if not value <= limit:
-                    outcome.diverged_at = outcome.steps
-                    break
-                limit = EXPLODED * value if outcome.steps == 0 else limit
-                outcome.steps += 1
-            outcome.seconds += time.perf_counter() - started
-            if outcome.diverged_at is None:
-                loss, accuracy = evaluate(task, model, data.validation)
+    @property
+    def _ended(self) -> bool:
+        return self.stopped or self.diverged_at is not None or (self.best is not None and self.best.enough)
+
+    # ---- an epoch
+
+    def _run_epoch(self) -> None:
+        groups = self._groups()
+        self.model.train()
+        self._since = time.perf_counter()
+        for group in groups:
+            if not self._take(group):
+                break
+            if self.callbacks.on_step:
+                for tell in self.callbacks.on_step:
+                    tell(self)
+            if self.eval_steps is not None and self.step % self.eval_steps == 0:
+                self._clock()
+                self._evaluation("evaluation")
+                self.model.train()
+                self._since = time.perf_counter()
+            if self.keeper is not None and not self.stopped and self.keeper.due():
+                self._clock()
+                self.keeper.save(self)
+                self._since = time.perf_counter()
+            if self._ended:
+                break
+        else:
+            self._clock()
+            return self._end_epoch()
+        self._clock()
+        if self.diverged_at is not None:
+            self._emit({"event": "diverged", **self._where(), "train_loss": None})
+
+    def _clock(self) -> None:
+        self.seconds += time.perf_counter() - self._since
+
+    def _end_epoch(self) -> None:
+        for tell in self.callbacks.on_epoch:
+            tell(self)
+        last = self.epoch + 1 == self.epochs
+        scored = self.eval_steps is None and ((self.epoch + 1) % self.eval_epochs == 0 or last)
+        if scored:
+            self._evaluation("epoch")
+        else:
+            self._emit(self._progress("epoch"))
+        if self.diverged_at is None:
+            self.epoch, self.batch = self.epoch + 1, 0
+            self.loss_sum, self.samples = 0.0, 0
+            self._epoch_start = {}
+        if self.keeper is not None and self.diverged_at is None and self.keeper.due():
+            self.keeper.save(self)
+
+    def _groups(self) -> Iterator[tuple[Batch, ...]]:
+        """The batches of each step that is left of this epoch."""
+        part, skip = self.data.train, self.batch
+        if not self._epoch_start:
+            self._epoch_start = {"order": self.order.generator.get_state()}
+            if part.loader is not None:  # draws its order, and perhaps the samples themselves, from global state
+                self._epoch_start |= {"rng": rng.capture(), "loader": _state(part.loader.generator)}
+        else:
+            self.order.generator.set_state(self._epoch_start["order"])
+            if part.loader is not None:
+                rng.restore(self._epoch_start["rng"])
+                if part.loader.generator is not None:
+                    part.loader.generator.set_state(self._epoch_start["loader"])
+        batches = part.batches(self.batch_size, self.order.rows(self.epoch), 0 if part.loader is not None else skip)
+        if part.loader is not None:
+            for _ in range(skip):
+                next(batches)
+        if self._resume_rng is not None:
+            rng.restore(self._resume_rng)
+            self._resume_rng = None
+        if self.accumulate == 1:
+            return ((batch,) for batch in batches)
+        return iter(lambda: tuple(islice(batches, self.accumulate)), ())
+
+    # ---- a step
+
+    def _take(self, group: tuple[Batch, ...]) -> bool:
+        """One step on the mean over a group of batches; False if its loss is beyond the limit, and nothing stepped."""
+        self.optimizer.zero_grad()
+        sizes = [faults.size(*batch) for batch in group]
+        total, mean = sum(sizes), 0.0
+        for (inputs, targets), size in zip(group, sizes):
+            if self.device is not CPU:
+                inputs, targets = faults.moved(inputs, self.device), faults.moved(targets, self.device)
+            loss = self._first_loss(inputs, targets) if self.step == 0 else self._loss(inputs, targets)
+            value = loss.item()
+            mean += value * size
+            if not value <= self.limit:
+                faults.check_finite(self.data.train, inputs, targets)
+                self.loss, self.diverged_at = value, self.step
+                return False
+            if self.penalty is not None:
+                loss = loss + self.penalty(self.model)
+            if size != total:
+                loss = loss * (size / total)
+            (loss if self.scaler is None else self.scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
+        if self.scaler is None:
+            self.optimizer.step()
+        else:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        self.loss = mean / total
+        if self.step == 0:
+            self.limit = min(self.limit, self.exploded * self.loss)
+        self.loss_sum += mean
+        self.samples += total
+        self.batch += len(group)
+        self.step += 1
+        return True
+
+    def _loss(self, inputs: Any, targets: Any) -> torch.Tensor:
+        output = None
+        try:
+            if self.precision is None:
+                output = self.model(inputs)
+                return self.task.loss(output, targets)
+            with torch.autocast(self.device.type, self.precision):
+                output = self.model(inputs)
+                return self.task.loss(output, targets)
+        except Exception as error:
+            if output is None:
+                raise faults.model_failed(self.task, self.data.train, inputs, error) from error
+            raise faults.loss_failed(self.task, self.data.train, output, targets, error) from error
+
+    def _first_loss(self, inputs: Any, targets: Any) -> torch.Tensor:
+        """The first is looked at more closely: torch only warns of an output and target that it must broadcast."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message="Using a target size")
+            loss = self._loss(inputs, targets)
+        faults.check_loss(self.task, loss)
+        return loss
+
+    # ---- scores and records
+
+    def average(self) -> contextlib.AbstractContextManager[None]:
+        """Inside, the model has the average of its weights, if the optimizer keeps one."""
+        if getattr(self.optimizer, "ema", None) is None:
+            return contextlib.nullcontext()
+        return self.optimizer.swap_average()  # type: ignore[attr-defined, no-any-return]
+
+    def _evaluation(self, event: str) -> None:
+        record = self._progress(event)
+        if self.data.validation is not None:
+            with self.average():
+                loss, metric = evaluate(self.task, self.model, self.data.validation, device=self.device)
                 if not math.isfinite(loss):
-                    outcome.diverged_at = outcome.steps
-            if outcome.diverged_at is not None:
-                return outcome
-            outcome.train_loss.append(math.fsum(losses) / data.train.size)
-            outcome.validation_loss.append(loss)
-            outcome.validation_accuracy.append(accuracy)
-        outcome.test_accuracy = evaluate(task, model, data.test)[1]
-    return outcome
+                    self.diverged_at = self.step
+                    return self._emit({"event": "diverged", **self._where(), "train_loss": record["train_loss"]})
+                if self.best is not None:
+                    self.best.update(loss, metric, self.model, self.step)
+            record |= {"validation_loss": loss, "validation_metric": metric}
+            for schedules in getattr(self.optimizer, "schedules", ()):
+                for schedule in schedules.values():
+                    if hasattr(schedule, "update"):
+                        schedule.update(metric if schedule.settings.mode == "max" and metric is not None else loss)
+        self._emit(record)
+
+    def _where(self) -> dict[str, Any]:
+        return {"epoch": self.epoch + 1, "step": self.step}
+
+    def _progress(self, event: str) -> dict[str, Any]:
+        lr = self.optimizer.param_groups[0].get("lr")
+        return {
+            "event": event,
+            **self._where(),
+            "train_loss": self.loss_sum / self.samples if self.samples else None,
+            "lr": None if lr is None else float(lr),
+            "seconds": round(self.seconds, 4),
+        }
+
+    def _emit(self, record: dict[str, Any]) -> None:
+        self.records.append(record)
+        if self.keeper is not None:
+            self.keeper.record(self, record)
+        for tell in self.callbacks.on_record:
+            tell(self, record)
+
+    # ---- state
+
+    POSITION = ("epoch", "batch", "step", "loss", "loss_sum", "samples", "limit", "seconds")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors, numbers, strings, lists and dictionaries only; the best weights are apart."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": None if self.scaler is None else self.scaler.state_dict(),
+            "position": {name: getattr(self, name) for name in self.POSITION},
+            "epoch_start": self._epoch_start,
+            "order": self.order.generator.get_state(),
+            "loader": _state(self.data.train.loader.generator) if self.data.train.loader is not None else None,
+            "rng": rng.capture(),
+            "best": None if self.best is None else self.best.state_dict(),
+            "records": len(self.records),
+        }
+
+    def load_state_dict(
+        self, state: dict[str, Any], records: list[dict[str, Any]], best: dict[str, Any] | None
+    ) -> None:
+        """Go on from a state, with the records until then and the best weights. The model and the optimizer must be
+        made the same way; they raise what does not fit."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.scaler is not None:
+            self.scaler.load_state_dict(state["scaler"])
+        for name, value in state["position"].items():
+            setattr(self, name, value)
+        self.order.generator.set_state(state["order"])
+        if state["loader"] is not None:
+            self.data.train.loader.generator.set_state(state["loader"])  # type: ignore[union-attr]
+        self._epoch_start, self._resume_rng = state["epoch_start"], state["rng"]
+        if self.best is not None:
+            self.best.load_state_dict(state["best"], best)
+        self.records = records
 
 
-def _step(
-    task: Task,
-    model: torch.nn.Module,
-    rule: torch.optim.Optimizer,
-    batch: Batch,
-    limit: float,
-) -> float:
-    """One step on a batch; returns its loss before it. Nothing is stepped when the loss is beyond the limit."""
-    model.train()
-    rule.zero_grad()
-    inputs, targets = batch
-    loss = task.loss(model(inputs), targets)
-    value = loss.item()
-    if value <= limit:
-        loss.backward()
-        rule.step()
-    return value
-
-
-@torch.no_grad()
-def evaluate(task: Task, model: torch.nn.Module, part: Part) -> tuple[float, float]:
-    """Loss and accuracy over a part of the data, in evaluation mode."""
-    model.eval()
-    ((inputs, targets),) = part.batches()
-    output = model(inputs)
-    return task.loss(output, targets).item(), task.metric(output, targets).item()
+def _state(generator: torch.Generator | None) -> torch.Tensor | None:
+    return None if generator is None else generator.get_state()
