@@ -51,16 +51,13 @@ class Bank:
         self._params: list[torch.Tensor] = []
 
     def fit(self, params: list[torch.Tensor], plans: list[Plan]) -> None:
-        """Have a line for each of these parameters; those that are known keep their step count."""
+        """Have a line for each of these parameters; `fill` then takes the numbers from their states."""
         shape = (len(params), 1 + max((len(plan.updates) for plan in plans), default=0))
         if self.numbers.shape == shape and same(params, self._params):
             return
-        counts = {id(p): float(line[0]) for p, line in zip(self._params, self.numbers)}
         double = torch.get_default_dtype() == torch.float64
         self.numbers = torch.zeros(shape, dtype=torch.float64 if double else torch.float32)  # torch's choice for `step`
         self._params = params
-        for p, line in zip(params, self.numbers):
-            line[0] = counts.get(id(p), 0.0)
 
     def fill(self, state: State, place: int, param: torch.Tensor, group: Group, plan: Plan, shows_step: bool) -> None:
         """Give a state what it lacks, at its initial value, and bind its numbers to the parameter's line.
