@@ -12,7 +12,7 @@ import downslope
 SOURCE = Path(downslope.__file__).parent
 ROAD = [
     "version", "errors", "layers",
-    "compiler", "formulas", "backends", "schedules", "optim", "tasks", "training", "race", "report", "cli",
+    "compiler", "formulas", "backends", "schedules", "optim", "tasks", "training", "check", "race", "report", "cli",
 ]  # fmt: skip
 INSIDE_COMPILER = ["graph", "functions", "formula", "trace", "listing", "simplify", "transform", "plan"]
 FILES = sorted(SOURCE.rglob("*.py"))
