@@ -1,6 +1,8 @@
 """Every option of a training run, with its default: the one table that the command line, a Python call and a TOML
 file fill. Imports no torch, so that the command line can read it."""
 
+# ruff: noqa: RUF009 -- option() makes a field
+
 from __future__ import annotations
 
 import math
@@ -85,7 +87,7 @@ class Config:
 
     def as_json(self) -> Loose:
         """Everything, as config.json holds it; functions and schedules in words."""
-        return {"format": FORMAT, **{name: _plain(getattr(self, name)) for name in NAMES}}
+        return {"format": FORMAT, **{name: plain(getattr(self, name)) for name in NAMES}}
 
     def changed(self, options: Mapping[str, Any]) -> Config:
         """With some options changed. Raises SettingError for one that there is none of, with the nearest names."""
@@ -188,11 +190,12 @@ def _check(each: Any, value: Any) -> None:
         raise SettingError(f"{each.name}={value!r}: must be finite")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """As JSON has it; a function or a schedule in words."""
     if isinstance(value, dict):
-        return {str(key): _plain(v) for key, v in value.items()}
+        return {str(key): plain(v) for key, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if value is None or isinstance(value, str | bool | int | float):
         return value
     return getattr(value, "__qualname__", None) or repr(value)

@@ -16,8 +16,8 @@ import torch
 from . import faults, rng
 from .callback import Callbacks
 from .data import Batch, Data
-from .score import CPU, evaluate
 from .order import Order
+from .score import CPU, evaluate
 from .stopping import Best
 from .task import Task
 
@@ -123,7 +123,7 @@ class Loop:
             return self._end_epoch()
         self._clock()
         if self.diverged_at is not None:
-            self._emit({"event": "diverged", **self._where(), "train_loss": None})
+            self.emit({"event": "diverged", **self._where(), "train_loss": None})
 
     def _clock(self) -> None:
         self.seconds += time.perf_counter() - self._since
@@ -136,7 +136,7 @@ class Loop:
         if scored:
             self._evaluation("epoch")
         else:
-            self._emit(self._progress("epoch"))
+            self.emit(self._progress("epoch"))
         if self.diverged_at is None:
             self.epoch, self.batch = self.epoch + 1, 0
             self.loss_sum, self.samples = 0.0, 0
@@ -241,7 +241,7 @@ class Loop:
                 loss, metric = evaluate(self.task, self.model, self.data.validation, device=self.device)
                 if not math.isfinite(loss):
                     self.diverged_at = self.step
-                    return self._emit({"event": "diverged", **self._where(), "train_loss": record["train_loss"]})
+                    return self.emit({"event": "diverged", **self._where(), "train_loss": record["train_loss"]})
                 if self.best is not None:
                     self.best.update(loss, metric, self.model, self.step)
             record |= {"validation_loss": loss, "validation_metric": metric}
@@ -249,7 +249,7 @@ class Loop:
                 for schedule in schedules.values():
                     if hasattr(schedule, "update"):
                         schedule.update(metric if schedule.settings.mode == "max" and metric is not None else loss)
-        self._emit(record)
+        self.emit(record)
 
     def _where(self) -> dict[str, Any]:
         return {"epoch": self.epoch + 1, "step": self.step}
@@ -264,7 +264,9 @@ class Loop:
             "seconds": round(self.seconds, 4),
         }
 
-    def _emit(self, record: dict[str, Any]) -> None:
+    def emit(self, record: dict[str, Any]) -> None:
+        """Add a line to the records."""
+        record = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}  # JSON
         self.records.append(record)
         if self.keeper is not None:
             self.keeper.record(self, record)

@@ -14,11 +14,12 @@ import torch
 def capture() -> dict[str, Any]:
     """The state of all of them, in tensors, numbers and lists, as a checkpoint holds it."""
     version, words, gauss = random.getstate()
-    name, keys, place, has_gauss, cached = numpy.random.get_state(legacy=True)  # type: ignore[misc]
+    name, keys, place, has_gauss, cached = numpy.random.get_state(legacy=True)
+    words_of_numpy = numpy.asarray(keys).astype("int64")
     found = {
         "torch": torch.get_rng_state(),
         "python": [version, torch.tensor(words), gauss],
-        "numpy": [str(name), torch.from_numpy(keys.astype("int64")), int(place), int(has_gauss), float(cached)],
+        "numpy": [str(name), torch.from_numpy(words_of_numpy), int(place), int(has_gauss), float(cached)],
     }
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         found["cuda"] = torch.cuda.get_rng_state_all()

@@ -1,0 +1,126 @@
+"""A run's folder: config.json, records.jsonl, last.pt, best.pt, and at the end model.pt."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import RunError
+from . import checkpoint
+from .config import FORMAT, Config
+from .files import append, claim, guard, open_journal, pretty, write_atomic
+
+if TYPE_CHECKING:
+    from .loop import Loop
+
+Record = dict[str, Any]
+FREE = ("out", "device", "save_seconds", "loggers")  # options that a resumed run may have otherwise
+
+
+class Folder:
+    """The folder of one run; the loop's keeper. `create` a new one or `open` one to go on with."""
+
+    def __init__(self, path: Path, save_seconds: float):
+        self.path, self.save_seconds = path, save_seconds
+        self.journal = -1
+        self._saved = time.monotonic()
+
+    @classmethod
+    def create(cls, path: Path, config: Config) -> Folder:
+        """Raises RunError if something is there already or it cannot be made."""
+        claim(path, "run", f"--resume {path} instead of it")
+        folder = cls(path, config.save_seconds)
+        write_atomic(path / "config.json", pretty(config.as_json()))
+        folder.journal = open_journal(path / "records.jsonl")
+        return folder
+
+    @classmethod
+    def open(cls, path: Path, config: Config) -> tuple[Folder, dict[str, Any] | None, list[Record], Any]:
+        """The folder, its last state (None if it was stopped before the first one), the records until then, the best
+        weights. What was recorded after that state is dropped: it will be done again."""
+        folder = cls(path, config.save_seconds)
+        state = checkpoint.load(path / "last.pt") if (path / "last.pt").exists() else None
+        best = None
+        if state is not None and (state["best"] or {}).get("value") is not None:
+            best = checkpoint.load(path / "best.pt")["model"]
+        records = _cut(path / "records.jsonl", 0 if state is None else state["records"])
+        folder.journal = open_journal(path / "records.jsonl")
+        return folder, state, records, best
+
+    # ---- the loop's keeper
+
+    def record(self, loop: Loop, record: Record) -> None:
+        append(self.path / "records.jsonl", self.journal, record)
+
+    def due(self) -> bool:
+        return time.monotonic() - self._saved >= self.save_seconds
+
+    def save(self, loop: Loop) -> None:
+        """The best weights first, if they are new, then the state: it is never newer than what it refers to."""
+        if loop.diverged_at is not None:
+            return  # the last good one is kept
+        guard(self.path / "records.jsonl", lambda _: os.fsync(self.journal))
+        best = loop.best
+        if best is not None and best.fresh:
+            checkpoint.save(self.path / "best.pt", {"model": best.weights, "step": best.step, "value": best.value})
+            best.fresh = False
+        checkpoint.save(self.path / "last.pt", loop.state_dict())
+        self._saved = time.monotonic()
+
+    def save_model(self, weights: dict[str, Any]) -> None:
+        """model.pt, a plain state dict, as model.load_state_dict takes it."""
+        import torch
+
+        write_atomic(self.path / "model.pt", lambda file: torch.save(weights, file))
+
+    def close(self) -> None:
+        if self.journal >= 0:
+            os.close(self.journal)
+            self.journal = -1
+
+
+def saved_config(path: Path) -> dict[str, Any]:
+    """The options of the run in a folder. Raises RunError if there is none, or one of another version."""
+    file = path / "config.json"
+    if not file.is_file():
+        raise RunError(f"{path}: holds no run (no config.json); give the folder of one, as in --resume runs/digits-1")
+    try:
+        saved = json.loads(guard(file, Path.read_bytes))
+        found = saved.pop("format")
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise RunError(f"{file}: is not the configuration of a run ({error}); start anew with --out FOLDER") from None
+    if found != FORMAT or "optimizer_settings" not in saved:
+        raise RunError(f"{file}: is not of a training run of this version, which writes format {FORMAT}")
+    return saved  # type: ignore[no-any-return]
+
+
+def check_same(path: Path, saved: dict[str, Any], now: dict[str, Any]) -> None:
+    """Check that options are those of the run in a folder. Raises RunError that names those that are not."""
+    differ = [name for name in now if name not in FREE and name != "format" and saved.get(name) != now[name]]
+    if differ:
+        found = "; ".join(f"{name} was {saved.get(name)!r}, now {now[name]!r}" for name in differ)
+        raise RunError(
+            f"{path}: was started with other settings ({found}); leave them out to go on with it, or start anew with "
+            "--out FOLDER"
+        )
+
+
+def _cut(path: Path, count: int) -> list[Record]:
+    """The first records of a journal; the rest is cut off."""
+    content = guard(path, Path.read_bytes) if path.exists() else b""
+    lines = content.splitlines(keepends=True)[:count]
+    try:
+        records = [json.loads(line) for line in lines]
+    except ValueError:
+        records = []
+    if len(records) < count:
+        raise RunError(
+            f"{path}: has {len(records)} whole records where last.pt was saved after {count}; put it back, or start "
+            "anew with --out FOLDER"
+        )
+    if path.exists():
+        guard(path, os.truncate, sum(map(len, lines)))
+    return records
