@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -85,9 +86,20 @@ def test_loading_copies() -> None:
     saved = one.state_dict()
     before = copy.deepcopy(saved)
     other.load_state_dict(saved)
+    take_steps(one, 3, 4)
+    torch.testing.assert_close(other.state_dict()["state"], before["state"], rtol=0, atol=0)
+    saved = one.state_dict()
+    before = copy.deepcopy(saved)
     take_steps(other, 3, 5)
     torch.testing.assert_close(saved, before, rtol=0, atol=0)
-    assert one.state_dict()["state"][0]["step"] == 3
+
+
+def test_loading_lets_go_of_the_old_states() -> None:
+    optimizer = trained(Adam, {})
+    saved = copy.deepcopy(optimizer.state_dict())
+    old = weakref.ref(optimizer.state[optimizer.param_groups[0]["params"][0]]["exp_avg"])
+    optimizer.load_state_dict(saved)
+    assert old() is None
 
 
 # ---- names
@@ -332,6 +344,18 @@ def test_a_plateau_is_in_the_checkpoint() -> None:
     assert other.schedules[0]["lr"] is not one.schedules[0]["lr"]
     take_steps(other, 2, 3)
     assert other.param_groups[0]["lr"] == pytest.approx(0.001)
+
+
+def test_a_misfit_leaves_the_plateau_alone() -> None:
+    one, other = (Adam(parameters(), lr=plateau(0.1, patience=0)) for _ in range(2))
+    take_steps(one, 0, 2)
+    one.schedules[0]["lr"].update(1.0)
+    saved = copy.deepcopy(one.state_dict())
+    with_a_state_missing(saved)
+    before = dict(other.schedules[0]["lr"].state)
+    with pytest.raises(StateError):
+        other.load_state_dict(saved)
+    assert other.schedules[0]["lr"].state == before != one.schedules[0]["lr"].state
 
 
 def test_a_plain_checkpoint_is_as_torchs() -> None:

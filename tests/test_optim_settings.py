@@ -84,10 +84,11 @@ def test_misspelt_keys_of_a_group(key: str, message: str) -> None:
         Adam([{"params": parameters(), key: 0.1}])
 
 
-def test_other_keys_of_a_group_are_kept() -> None:
+@pytest.mark.parametrize("name", CLASSES)
+def test_other_keys_of_a_group_are_kept(name: str) -> None:
     """torch's schedulers, timm and others keep notes there."""
     notes = {"name": "head", "lr_scale": 0.1, "initial_lr": 0.2, "max_lr": 1.0, "max_momentum": 0.9, "layer": 3}
-    optimizer = Adam([{"params": parameters(), **notes}])
+    optimizer = CLASSES[name]([{"params": parameters(), **notes}])
     take_steps(optimizer, 0, 2)
     assert notes.items() <= optimizer.param_groups[0].items()
     assert notes.items() <= optimizer.state_dict()["param_groups"][0].items()
