@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from .callback import Callback
     from .config import Config
     from .data import Data, Part
-    from .score import evaluate
     from .loop import Loop
     from .outcome import Outcome, train
     from .run import Result
+    from .score import evaluate
     from .task import Task, bundled, by_name
 
 __all__ = [

@@ -136,13 +136,14 @@ def make_optimizer(config: Config, model: torch.nn.Module, lr: Any) -> torch.opt
 def count_steps(config: Config, part: Part, order: Order) -> int | None:
     """The optimizer's steps in the whole run, if that is known before."""
     assert config.epochs is not None
+    rounded = math.floor if part.drop_last else math.ceil
     if part.loader is not None:
         batches = part.count_batches(None)
         return None if batches is None else config.epochs * math.ceil(batches / config.accumulate)
     steps = 0
     for epoch in range(config.epochs):
         samples = order.count(epoch) or 1
-        batches = math.ceil(samples / config.batch) if isinstance(config.batch, int) else 1
+        batches = rounded(samples / config.batch) if isinstance(config.batch, int) else 1
         steps += math.ceil(batches / config.accumulate)
     return steps
 

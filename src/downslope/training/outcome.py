@@ -9,9 +9,9 @@ import torch
 
 from . import rng
 from .data import Data
-from .score import evaluate
 from .loop import Loop
 from .order import Order
+from .score import evaluate
 from .task import Task
 
 EXPLODED = 1000.0
