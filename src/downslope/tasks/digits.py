@@ -8,7 +8,7 @@ from torch import nn
 TITLE = "handwritten digits, 8 x 8 pixels, a small convolutional network"
 SCORE = "98.5 % of the test digits after 15 epochs of Adam at lr 0.01"
 EPOCHS, BATCH, CHANCE = 15, 64, 0.1
-SPLIT = (1000, 397, 400)  # train, validation, test
+SIZES = (1000, 397, 400)
 
 
 def data() -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -19,8 +19,8 @@ def data() -> list[tuple[torch.Tensor, torch.Tensor]]:
     order = torch.randperm(len(bunch.target), generator=torch.Generator().manual_seed(0))
     images = torch.tensor(bunch.images, dtype=torch.float32).unsqueeze(1)[order]
     labels = torch.tensor(bunch.target, dtype=torch.int64)[order]
-    images = (images - images[: SPLIT[0]].mean()) / images[: SPLIT[0]].std()
-    return list(zip(images.split(SPLIT), labels.split(SPLIT)))
+    images = (images - images[: SIZES[0]].mean()) / images[: SIZES[0]].std()
+    return list(zip(images.split(SIZES), labels.split(SIZES)))
 
 
 def model() -> nn.Module:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,8 +20,11 @@ from ..errors import DownslopeError, RunError, SettingError, nearest
 from .data import Data, Part
 
 PARTS = ("train", "validation", "test")
+FUNCTIONS = {"model": "model()", "data": "data()", "loss": "loss(output, target)", "metric": "metric(output, target)"}
 # What a task file may set beside its functions, in capitals, and what stands where it does not.
-CONSTANTS: dict[str, Any] = {"TITLE": "", "EPOCHS": 10, "BATCH": 64, "CHANCE": 0.0, "SCORE": ""}
+CONSTANTS: dict[str, Any] = {
+    "TITLE": "", "EPOCHS": 10, "BATCH": 64, "CHANCE": 0.0, "SCORE": "", "SIZES": (), "DROP_LAST": False,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,9 @@ class Task:
     without it the loss decides. The keyword settings of `model` and `data`, with defaults, are the task's settings.
 
     `epochs` and `batch` are what a run takes unless it is told otherwise, `chance` is the metric of guessing, `score`
-    says in words what a good run reaches. Raises RunError for functions that are missing or do not fit.
+    says in words what a good run reaches, `sizes` how many samples the parts have before any setting is changed. With
+    `drop_last` an epoch ends before the samples that do not fill a batch, as with torch's DataLoader. Raises RunError
+    for functions that are missing or do not fit, SettingError for a setting that none of them has.
     """
 
     name: str
@@ -46,9 +53,21 @@ class Task:
     batch: int = 64
     chance: float = 0.0
     score: str = ""
+    sizes: tuple[int, ...] = ()
+    drop_last: bool = False
 
     def __post_init__(self) -> None:
-        known = {**_defaults(self, "model"), **_defaults(self, "data")}
+        for function in ("model", "data", "loss", "metric"):
+            if not callable(found := getattr(self, function)) and not (function == "metric" and found is None):
+                raise RunError(f"{self.name}: {function} is {found!r:.80}; give a function")
+        model, data = _defaults(self, "model"), _defaults(self, "data")
+        for name in model.keys() & data.keys():
+            if model[name] != data[name]:
+                raise RunError(
+                    f"{self.name}: the setting {name!r} is {model[name]!r} in model() and {data[name]!r} in data(); "
+                    "give it one default, or two names"
+                )
+        known = {**model, **data}
         for name in self.settings:
             if name not in known:
                 raise SettingError(
@@ -62,6 +81,7 @@ class Task:
         model: torch.nn.Module | Callable[..., torch.nn.Module],
         train: Any,
         validation: Any = None,
+        test: Any = None,
         *,
         loss: Callable[[Any, Any], torch.Tensor],
         metric: Callable[[Any, Any], Any] | None = None,
@@ -70,7 +90,8 @@ class Task:
     ) -> Task:
         """A task of what is at hand: a module (or a function that makes one) and data, such as DataLoaders.
 
-        A module is trained itself by the first run, from the weights it has; every run starts from a copy of those."""
+        Every run starts from a copy of the module, with the weights it has now; the module itself is never trained.
+        `constants` are `epochs`, `batch` and others of a Task's fields."""
         if isinstance(model, torch.nn.Module):
             from copy import deepcopy
 
@@ -80,7 +101,11 @@ class Task:
                 return deepcopy(start)
         else:
             make = model  # type: ignore[assignment]
-        parts = (train, validation)
+        fields = [name for name in cls.__dataclass_fields__ if name not in ("name", "model", "data", "loss", "metric")]
+        for constant in constants:
+            if constant not in fields:
+                raise SettingError(f"{name}: a Task has no field {constant!r}; {nearest(constant, fields)}")
+        parts = (train, validation, test)
         return cls(name, make, lambda: parts, loss, metric, **constants)
 
     def with_settings(self, **settings: Any) -> Task:
@@ -91,7 +116,8 @@ class Task:
         """A new network; draws its weights from torch's random state."""
         made = self._call("model")
         if not isinstance(made, torch.nn.Module):
-            raise RunError(f"{self.name}: model() returned {type(made).__name__}; it must return a torch.nn.Module")
+            hint = "return " + made.__name__ + "(...), not the class" if isinstance(made, type) else NETWORK
+            raise RunError(f"{self.name}: model() returned {_shape(made)}; {hint}")
         return made
 
     def make_data(self) -> Data:
@@ -110,9 +136,13 @@ class Task:
             if part not in PARTS:
                 raise RunError(f"{self.name}: data() returned a part {part!r}; the parts are {', '.join(PARTS)}")
         if parts.get("train") is None:
-            raise RunError(f"{self.name}: data() returned no part to train on")
+            raise RunError(f"{self.name}: data() returned no part to train on; it is the first, or {{'train': ...}}")
         return Data(
-            **{p: Part(source, f"{self.name}: data(), {p}") for p, source in parts.items() if source is not None}
+            **{
+                part: Part(source, f"{self.name}: data(), {part}", self.drop_last)
+                for part, source in parts.items()
+                if source is not None
+            }
         )
 
     def _call(self, function: str) -> Any:
@@ -122,22 +152,27 @@ class Task:
         except DownslopeError:
             raise
         except ModuleNotFoundError as error:
-            extra = "'downslope[race]'" if error.name == "sklearn" else error.name
-            raise RunError(
-                f"{self.name}: {function}() needs {error.name}, not installed here; install with: pip install {extra}"
-            ) from error
-        except Exception as error:
+            raise RunError(f"{self.name}: {function}() {_missing(error)}") from error
+        except ConnectionError as error:  # says itself what to do; where it was raised is of no use
+            raise RunError(f"{self.name}: {function}() failed: {error}") from error
+        except (Exception, SystemExit) as error:
             raise RunError(f"{self.name}: {function}() failed: {where(error)}") from error
+
+
+NETWORK = "return a network, a torch.nn.Module"
 
 
 def _defaults(task: Task, function: str) -> dict[str, Any]:
     """The keyword settings of a function with their defaults."""
-    called = getattr(task, function)
+    try:
+        parameters = inspect.signature(getattr(task, function)).parameters.values()
+    except ValueError:  # of some functions written in C nobody can say
+        return {}
     found = {}
-    for p in inspect.signature(called).parameters.values():
-        if p.kind is p.VAR_KEYWORD:
+    for p in parameters:
+        if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL):
             continue
-        if p.default is p.empty:
+        if p.default is p.empty or p.kind is p.POSITIONAL_ONLY:
             raise RunError(
                 f"{task.name}: {function}() needs a value for {p.name!r}; give it a default, {p.name}=..., which makes "
                 "it one of the task's settings"
@@ -148,17 +183,29 @@ def _defaults(task: Task, function: str) -> dict[str, Any]:
 
 def where(error: BaseException) -> str:
     """An error of a user's code with the file and line it came from."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [
-        f for f in frames if "site-packages" not in f.filename and not f.filename.startswith(str(Path(__file__).parent))
-    ]
+    others = ("site-packages", "dist-packages", "<frozen", sysconfig.get_path("stdlib"), str(Path(__file__).parent))
+    own = [f for f in traceback.extract_tb(error.__traceback__) if not any(path in f.filename for path in others)]
     place = f" ({Path(own[-1].filename).name}, line {own[-1].lineno}: `{own[-1].line}`)" if own else ""
     return f"{type(error).__name__}: {error}{place}"
 
 
+def _missing(error: ModuleNotFoundError) -> str:
+    """What is to be installed where an import failed."""
+    name = (error.name or str(error)).split(".")[0]
+    extra = "'downslope[race]'" if name == "sklearn" else name
+    place = where(error).removeprefix(f"{type(error).__name__}: {error}")
+    return f"needs {name}, not installed here; install with: pip install {extra}{place}"
+
+
 def _shape(value: Any) -> str:
-    kind = type(value).__name__
-    return f"a {kind} of {len(value)}" if isinstance(value, tuple | list) else kind
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    kind = "nothing (None)" if value is None else f"a {type(value).__name__}"
+    if not isinstance(value, tuple | list):
+        return kind
+    return (
+        f"{kind} of {', '.join(type(v).__name__ for v in value)}" if 0 < len(value) < 5 else f"{kind} of {len(value)}"
+    )
 
 
 # ---- by name and from files
@@ -188,26 +235,46 @@ def from_file(path: Path) -> Task:
         raise RunError(f"{path}: there is no such file; `downslope new {path}` writes one to start from")
     module = ModuleType(f"task_{path.stem}")
     module.__file__ = str(path)
-    sys.path.insert(0, str(path.parent.resolve()))
+    folder = str(path.parent.resolve())
+    sys.path.insert(0, folder)
     sys.modules[module.__name__] = module  # so that pickle and dataclasses find it
     try:
-        exec(compile(path.read_bytes(), str(path), "exec"), vars(module))
+        with contextlib.redirect_stdout(sys.stderr):
+            exec(compile(path.read_bytes(), str(path), "exec"), vars(module))
     except DownslopeError:
         raise
     except SyntaxError as error:
-        raise RunError(f"{path}: line {error.lineno}: {error.msg}") from error
-    except Exception as error:
+        line = f": `{error.text.strip()}`" if error.text else ""
+        raise RunError(f"{path}: line {error.lineno}: {error.msg}{line}") from error
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror}" if error.filename == str(path) else where(error)
+        raise RunError(f"{path}: {reason}") from error
+    except ModuleNotFoundError as error:
+        raise RunError(f"{path}: {_missing(error)}") from error
+    except (Exception, SystemExit) as error:
         raise RunError(f"{path}: {where(error)}") from error
     finally:
-        sys.path.pop(0)
+        sys.path.remove(folder)
+    if folder not in sys.path:
+        sys.path.append(folder)  # for what the functions import when they are called
     return _of_module(str(path), module)
 
 
 def _of_module(name: str, module: ModuleType) -> Task:
-    functions = {f: getattr(module, f, None) for f in ("model", "data", "loss", "metric")}
+    functions = {function: getattr(module, function, None) for function in FUNCTIONS}
+    own = [n for n, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
     for function, found in functions.items():
-        if not callable(found) and not (function == "metric" and found is None):
-            raise RunError(f"{name}: has no function {function}(); a task has model(), data() and loss(output, target)")
+        if callable(found) or (function == "metric" and found is None):
+            continue
+        if found is not None:
+            raise RunError(f"{name}: {function} is {_shape(found)}; make it a function, `def {FUNCTIONS[function]}:`")
+        known = f"found {', '.join(own)}" if own else "found no function at all"
+        raise RunError(
+            f"{name}: has no function {function}() ({known}); a task has model(), data() and loss(output, target)"
+        )
     constants = {c.lower(): getattr(module, c, default) for c, default in CONSTANTS.items()}
+    for constant, kind in {"epochs": int, "batch": int}.items():
+        if not isinstance(constants[constant], kind) or constants[constant] < 1:
+            raise RunError(f"{name}: {constant.upper()} is {constants[constant]!r}; give a whole number from 1 up")
     constants["title"] = constants["title"] or (inspect.getdoc(module) or "").split("\n")[0]
     return Task(name, **functions, **constants)  # type: ignore[arg-type]
