@@ -32,6 +32,7 @@ def made(make, shape, **settings):
 def test_a_unit_is_the_largest_of_its_pieces(make, shape, out, bias) -> None:
     layer, inputs = made(make, shape, bias=bias)
     alone = copy.deepcopy(layer.affine)
+    assert (alone.bias is not None) == bias
     units = out[-1] if isinstance(layer, Maxout) else out[-3]
     answers = []
     for piece in range(layer.pieces):
