@@ -32,9 +32,12 @@ def save(path: Path, state: dict[str, Any]) -> None:
 def load(path: Path) -> dict[str, Any]:
     """The state in a file, on the CPU. Raises RunError for one that is not whole or not a checkpoint."""
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        file = open(path, "rb")
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        with file:
+            state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch has no one error for a broken file
         reason = str(error).split("\n")[0][:120]
         raise RunError(

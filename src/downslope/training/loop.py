@@ -88,6 +88,7 @@ class Loop:
             tell(self)
         while self.epoch < self.epochs and not self._ended:
             self._run_epoch()
+        self._restore_rng()
         if self.keeper is not None:
             self.keeper.save(self)
 
@@ -161,12 +162,16 @@ class Loop:
         if part.loader is not None:
             for _ in range(skip):
                 next(batches)
-        if self._resume_rng is not None:
-            rng.restore(self._resume_rng)
-            self._resume_rng = None
+        self._restore_rng()
         if self.accumulate == 1:
             return ((batch,) for batch in batches)
         return iter(lambda: tuple(islice(batches, self.accumulate)), ())
+
+    def _restore_rng(self) -> None:
+        """What was drawn until the state was saved has been drawn."""
+        if self._resume_rng is not None:
+            rng.restore(self._resume_rng)
+            self._resume_rng = None
 
     # ---- a step
 
