@@ -20,6 +20,11 @@ from .verdict import CannotTell
 
 SAMPLE = 512
 """Samples that statistics of inputs are taken from."""
+TRACED = 256  # of which activations and gradients are taken
+
+WORK = 20e6
+"""Multiplications of a forward pass to which the batches of short runs are cut, but not below FEWEST samples."""
+FEWEST = 8
 
 MakeOptimizer = Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
 
@@ -52,6 +57,11 @@ class Context:
         seed_all(self.seed if seed is None else seed)
         return self.task.loss(model(batch[0]), batch[1])
 
+    def rule(self, lr: float) -> MakeOptimizer:
+        """The chosen optimizer at a learning rate."""
+        made: Callable[..., torch.optim.Optimizer] = self.optimizer
+        return lambda parameters: made(parameters, lr=lr)
+
     # ---- data
 
     def batches(self, size: int | None = None, seed: int | None = None) -> Iterator[Batch]:
@@ -74,6 +84,46 @@ class Context:
     def batch(self) -> Batch:
         """One batch, as training sees it."""
         return next(self.batches())
+
+    @cached_property
+    def short_rows(self) -> int:
+        """How many samples a step of a short run takes: the task's batch, or less where a step is much work."""
+        from .trace import traces
+
+        size = count(self.batch) or 0
+        seen = traces(self)[0][0]
+        work = sum(layer.work for layer in seen.layers) / max(1, min(size, TRACED)) * size
+        return size if work <= WORK else min(size, max(FEWEST, int(size * WORK / work)))
+
+    @property
+    def cut_batch(self) -> str:
+        """How short runs' batches were cut, in words; "" where they were not."""
+        size = count(self.batch) or 0
+        return f", batches of {self.short_rows} for {size}" if self.short_rows < size else ""
+
+    def short_batches(self, seed: int) -> Iterator[Batch]:
+        """Batches for short runs."""
+        rows = self.short_rows
+        for batch in self.batches(rows or None, seed=seed):
+            size = count(batch)
+            yield take(batch, torch.arange(rows)) if size and rows and size > rows else batch
+
+    @cached_property
+    def held(self) -> Batch:
+        """Training samples to compare short runs on."""
+        sample, rows = self.sample[0], count(self.sample[0])
+        return take(sample, torch.arange(min(rows, 256, max(32, 4 * self.short_rows)))) if rows else sample
+
+    @cached_property
+    def unseen(self) -> Batch:
+        """Validation samples, or training samples where there are none."""
+        part = self.data.validation
+        if part is None:
+            return self.held
+        if part.loader is None:
+            index = torch.randperm(part.size or 0, generator=torch.Generator().manual_seed(self.seed))
+            return part.rows(index[: min(256, max(32, 4 * self.short_rows))])
+        return next(iter(part.batches()), self.held)
 
     def few(self, rows: int) -> Batch:
         """The first samples of the batch, or all of it where it cannot be cut."""

@@ -13,7 +13,8 @@ from .tree import dense, double
 from .verdict import CannotTell, Notes, Verdict, listed
 
 STEPS = (1e-4, 1e-6)
-"""Two widths. A kink (ReLU, max) inside one of them makes the two quotients disagree, and says nothing of backward."""
+"""Two widths. A kink (ReLU, max) inside one of them makes the two quotients disagree, and says nothing of backward; one
+right at the point, as under a branch that starts at zero, makes the slopes to both sides disagree."""
 TOLERANCE = 1e-4
 """Of |analytic - numeric| over the parameter's largest gradient. The quotients' own error is near 1e-8."""
 EACH, TOTAL = 3, 150
@@ -56,11 +57,14 @@ def gradcheck(context: Context) -> Verdict:
         picked = {int(g.abs().argmax()), *torch.randint(len(g), (each - 1,), generator=generator).tolist()}
         for i in picked:
             started = time.perf_counter()
-            quotients = [_quotient(context, model, batch, trained[name], i, h) for h in STEPS]
+            ends = [_ends(context, model, batch, trained[name], i, h) for h in STEPS]
             times.append((time.perf_counter() - started) / len(STEPS))
+            quotients = [(up - down) / (2 * h) for up, down, h in ends]
+            up, down, h = ends[-1]
             errors = [abs(g[i].item() - q) / max(scale, abs(q)) for q in quotients]
             probes += 1
-            apart = abs(quotients[0] - quotients[1]) / max(scale, *map(abs, quotients))
+            bend = abs(up - 2 * loss.item() + down) / h
+            apart = max(abs(quotients[0] - quotients[1]), bend) / max(scale, *map(abs, quotients))
             if min(errors) <= TOLERANCE:
                 worst = max(worst, min(errors))
             elif apart > TOLERANCE:
@@ -90,10 +94,10 @@ def _verdict(
     return notes.verdict()
 
 
-def _quotient(
+def _ends(
     context: Context, model: torch.nn.Module, batch: tuple, p: torch.Tensor, index: int, width: float
-) -> float:
-    """Central difference along one coordinate, whose value is put back."""
+) -> tuple[float, float, float]:
+    """The loss to both sides along one coordinate, whose value is put back, and how far off they are."""
     kept = p.detach().flatten()[index].item()
     h = width * max(1.0, abs(kept))
     values = []
@@ -102,7 +106,7 @@ def _quotient(
             _set(p, index, moved)
             values.append(context.loss(model, batch).item())
         _set(p, index, kept)
-    return (values[0] - values[1]) / (2 * h)
+    return values[0], values[1], h
 
 
 def _set(p: torch.Tensor, index: int, value: float) -> None:

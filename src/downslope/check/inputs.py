@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import torch
 
 from .context import Context, only_output
@@ -31,7 +33,9 @@ def inputs(context: Context) -> Verdict:
             raise CannotTell("bytes, which the model must scale by itself", "divide by 255 and subtract the mean")
         notes.ok(f"whole numbers ({', '.join(kinds)}), to be looked up and not to be scaled")
         return notes.verdict()
-    normed = any(found.first_norm for found, _ in traces(context))
+    normed = False
+    with suppress(Exception):  # where no step runs, the numbers still speak
+        normed = any(found.first_norm for found, _ in traces(context))
     for place, column in enumerate(floating):
         which = f"input {place}: " if len(floating) > 1 else ""
         values = [dense(leaf).detach().double() for leaf in column]
@@ -125,7 +129,9 @@ def _agree(notes: Notes, context: Context, kind: Fit, output: torch.Tensor) -> N
             fitted = _quiet(context, output.reshape(target.shape), target)
         if abs(as_is - fitted) > 1e-4 * max(abs(as_is), abs(fitted), 1e-12):
             text = f"outputs {listed([str(tuple(output.shape))])} against targets {tuple(target.shape)}: the loss"
-            notes.fail(f"{text} compares every output with every target", "give both one shape, as by output.squeeze(1)")
+            notes.fail(
+                f"{text} compares every output with every target", "give both one shape, as by output.squeeze(1)"
+            )
 
 
 def _quiet(context: Context, output: torch.Tensor, target: torch.Tensor) -> float:

@@ -11,7 +11,6 @@ import torch
 
 from ..training.data import Batch
 from .context import Context
-from .tree import count, take
 from .verdict import CannotTell, Notes, Verdict
 
 BELOW, ABOVE = 3, 4  # decades of the sweep around the optimizer's own default
@@ -49,7 +48,7 @@ def learning_rate(context: Context) -> Verdict:
     inside = lowest / ASIDE
     ends = _mean(edges) if edges else rates[-1]
     tried = {"below": min(begins, inside) / ASIDE, "inside": inside, "above": ends}
-    held = _held(context)
+    held = context.held
     start = fmean(_end(context, held, None, seed) for seed in range(RUN_SEEDS))
     results = {
         place: fmean(_end(context, held, rate, seed) for seed in range(RUN_SEEDS)) for place, rate in tried.items()
@@ -67,7 +66,7 @@ def learning_rate(context: Context) -> Verdict:
     edge = f"diverges at {_span(edges)}" if edges else f"does not diverge up to {rates[-1]:.2g}"
     runs = ", ".join(f"{_loss(results[p])} at {tried[p]:.2g}" for p in tried)
     text = (
-        f"{name}: falls from {begins:.2g} on, lowest at {span}, {edge} ({len(sweeps)} seeds); "
+        f"{name}: falls from {begins:.2g} on, lowest at {span}, {edge} ({len(sweeps)} seeds{context.cut_batch}); "
         f"{RUN} real steps from {start:.3g} end at {runs}"
     )
     best = min(results, key=lambda place: results[place])
@@ -106,8 +105,8 @@ def sweep(context: Context, rates: list[float], seed: int) -> Sweep | None:
         low = min(low, loss)
         return loss > 100 * max(abs(low), 1e-6)
 
-    batches = context.batches(seed=seed)
-    losses = context.train(model, lambda ps: context.optimizer(ps, lr=rates[0]), batches, len(rates), diverged, each)
+    batches = context.short_batches(seed)
+    losses = context.train(model, context.rule(rates[0]), batches, len(rates), diverged, each)
     return read(rates, losses)
 
 
@@ -134,18 +133,12 @@ def read(rates: list[float], losses: list[float]) -> Sweep | None:
     return Sweep(rates[begins], rates[at], diverges)
 
 
-def _held(context: Context) -> Batch:
-    sample = context.sample[0]
-    rows = count(sample)
-    return take(sample, torch.arange(min(rows, 256))) if rows else sample
-
-
 def _end(context: Context, held: Batch, rate: float | None, seed: int) -> float:
     """The loss after a short run, or before it; infinite where the run diverged."""
     model = context.model(context.seed + seed)
     if rate is not None:
-        batches = context.batches(seed=context.seed + seed)
-        losses = context.train(model, lambda ps: context.optimizer(ps, lr=rate), batches, RUN)
+        batches = context.short_batches(context.seed + seed)
+        losses = context.train(model, context.rule(rate), batches, RUN)
         if not math.isfinite(losses[-1]):
             return math.inf
     with torch.no_grad():

@@ -43,7 +43,7 @@ def determinism(context: Context) -> Verdict:
 def mixing(context: Context) -> Verdict:
     """In evaluation mode, does the output of one sample change with the inputs of the others?
 
-    By the gradient of that output where inputs are real numbers, else by putting other samples in the others' place."""
+    By the gradient of that output where inputs are real numbers, else with copies of that sample for the others."""
     notes = Notes()
     batch = context.few(8)
     size = count(batch)
@@ -60,7 +60,9 @@ def mixing(context: Context) -> Verdict:
         batchwise = [n for n, m in model.named_modules() if getattr(m, "track_running_stats", None) is False
                      and isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]  # fmt: skip
         if batchwise:
-            notes.warn(f"{listed(batchwise)} takes the batch's statistics in evaluation too", "track running statistics")
+            notes.warn(
+                f"{listed(batchwise)} takes the batch's statistics in evaluation too", "track running statistics"
+            )
         else:
             notes.fail(f"the {how} ({share:.1e} of its own)",
                        "look for a view, reshape or softmax over the samples' dimension")  # fmt: skip
@@ -92,8 +94,8 @@ def _by_gradient(model: torch.nn.Module, batch: Batch, size: int) -> float:
 def _by_swap(context: Context, model: torch.nn.Module, batch: Batch, size: int) -> float:
     output = only_output(model(batch[0]))
     _first(output, size)
-    turned = change(batch[0], lambda leaf: torch.cat([leaf[:1], leaf[1:].flip(0)]))
-    other = only_output(model(turned))
+    alone = change(batch[0], lambda leaf: leaf[:1].expand_as(leaf).contiguous())
+    other = only_output(model(alone))
     own = output[0].double()
     scale = max(own.abs().max().item(), 1e-12)
     return (other[0].double() - own).abs().max().item() / scale

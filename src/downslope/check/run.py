@@ -41,7 +41,7 @@ CHECKS: dict[str, Check] = {
 }
 """From the cheapest and most telling on. The first asks whether training runs at all."""
 
-DATA_ALONE = {"step", "labels", "order", "leakage"}  # say something even where no step runs
+DATA_ALONE = {"step", "inputs", "targets", "labels", "order", "leakage"}  # say something even where no step runs
 SMALL = 300_000  # parameters and numbers in a batch
 SECONDS = 6.0
 """After this long, on the processor, a check's training stops where it is, and it judges by what it has."""
@@ -81,7 +81,7 @@ def check(
             for name in (n for n in CHECKS if n in names):
                 if name == "step":
                     verdict = first
-                elif first.verdict == "fail" and name not in DATA_ALONE | {"targets"}:
+                elif first.verdict == "fail" and name not in DATA_ALONE:
                     verdict = Verdict(name, "cannot tell", "no step of training runs")
                 else:
                     verdict = _run(name, context)

@@ -89,7 +89,8 @@ def gradients(context: Context) -> Verdict:
         names = [layer.name for layer in reached]
         at = names[size.index(weak)], names[size.index(strong)]
         if weak > 0:
-            _grade(notes, 10 * weak / size[-1], f"{at[0]} gets {weak / size[-1]:.1e} of the last layer's gradient", _INIT)
+            text = f"{at[0]} gets {weak / size[-1]:.1e} of the last layer's gradient"
+            _grade(notes, 10 * weak / size[-1], text, _INIT)
         _grade(notes, 10 * size[-1] / strong, f"{at[1]} gets {strong / size[-1]:.1e} times the last layer's", _INIT)
     for layer in reached:
         silent = median(_silent(run.layers, layer.name) for run, _ in runs)

@@ -18,7 +18,7 @@ def preserved(data: Data | None = None) -> Iterator[None]:
     default dtype, the number of threads and whether gradients are recorded."""
     loaders = [p.loader for p in _parts(data) if p is not None and p.loader is not None]
     held = [h for loader in loaders for h in (loader, loader.sampler, getattr(loader, "batch_sampler", None))]
-    held += [h.sampler for h in held if hasattr(h, "sampler")]
+    held += [h.sampler for h in held if h is not None and hasattr(h, "sampler")]
     generators = {id(g): g for h in held if isinstance(g := getattr(h, "generator", None), torch.Generator)}
     kept = [(g, g.get_state()) for g in generators.values()]
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None

@@ -12,7 +12,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from ..training.data import Batch
-from .context import Context
+from .context import TRACED, Context
 from .tree import Tensor, dense, leaves, rms
 
 LINEAR = {"linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "matmul",
@@ -35,6 +35,7 @@ class Layer:
     weight: Tensor
     rms: float
     spread: float
+    work: int  # multiplications
     follows: str = ""  # the activation that comes next, "norm" where a norm does, "" at the end
     gradient: float | None = None  # the norm of the gradient of its output
     silent: float = 0.0
@@ -112,7 +113,7 @@ class _Watch(TorchFunctionMode):
         value = result.detach()
         across = value.double()
         spread = across.std(0, correction=0).square().mean().sqrt().item() if value.ndim > 1 and len(value) > 1 else 0.0
-        layer = Layer(name, function, self.weights[id(weight)], rms(value), spread)
+        layer = Layer(name, function, self.weights[id(weight)], rms(value), spread, value.numel() * weight[0].numel())
         self.layers.append(layer)
         self.origin[id(result)] = layer
         if result.requires_grad:
@@ -164,7 +165,7 @@ def traces(context: Context) -> list[tuple[Trace, set[str]]]:
         found = []
         for seed in range(context.seed, context.seed + (3 if context.seeds_matter else 1)):
             model, zero = awake(context.model(seed))
-            found.append((trace(context, model, context.few(256)), zero))
+            found.append((trace(context, model, context.few(TRACED)), zero))
         context._traces = found  # type: ignore[attr-defined]
     return context._traces  # type: ignore[attr-defined,no-any-return]
 

@@ -72,7 +72,7 @@ class Notes:
         """The worst grade; its notes come first, those that are harmless only where nothing is bad."""
         grades = [grade for grade, _, _ in self._said]
         worst = max(grades, key=GRADES.index, default="ok")
-        bad = [grade for grade in ("fail", "warn") if grade in grades] or ["cannot tell", "ok"]
+        bad: list[str] = [grade for grade in ("fail", "warn") if grade in grades] or ["cannot tell", "ok"]
         told = [note for grade in bad for note in self._said if note[0] == grade]
         remedies = dict.fromkeys(remedy for _, _, remedy in told if remedy)
         return Verdict("", worst, "; ".join(text for _, text, _ in told), "; ".join(remedies), self.figures)

@@ -7,6 +7,7 @@ from statistics import median
 import torch
 from torch import nn
 
+from ..training.data import Batch
 from .context import Context
 from .trace import awake, trace, traces
 from .tree import double, rms
@@ -19,7 +20,6 @@ LARGE = (10.0, 1000.0)
 SMALL = 1e-3
 """Bounds of the measured over the expected. torch's own default is 1/3 of the variance that keeps a straight layer's
 signal, 1/6 under ReLU, and trains; GPT-2's 0.02 is 1/40 at width 64."""
-SAME = 1e-6
 
 
 def weights(context: Context) -> Verdict:
@@ -75,9 +75,7 @@ def _alike(context: Context) -> list[str]:
 
 def biases(context: Context) -> Verdict:
     """Biases that the norm behind them takes away: moving them changes nothing, and they get no gradient."""
-    model, zero = awake(context.model())
-    model = model.double()
-    batch = double(context.few(64)[0]), double(context.few(64)[1])
+    model, batch, same = _precise(context)
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
     found = [n for n, p in model.named_parameters() if n.endswith("bias") and p.ndim == 1 and p.requires_grad]
     if not found:
@@ -85,7 +83,7 @@ def biases(context: Context) -> Verdict:
     seen = trace(context, model, batch)
     parameters = dict(model.named_parameters())
     scale = max((rms(g) for g in seen.gradients.values() if g is not None), default=0.0)
-    quiet = [n for n in found if (g := seen.gradients[n]) is not None and rms(g) < SAME * scale]
+    quiet = [n for n in found if (g := seen.gradients[n]) is not None and rms(g) < same * scale]
     cancelled = []
     for name in quiet:
         p = parameters[name]
@@ -94,7 +92,7 @@ def biases(context: Context) -> Verdict:
             p.add_(torch.randn_like(p))
             moved = context.loss(model, batch).item()
             p.copy_(kept)
-        if abs(moved - seen.loss) <= SAME * max(1e-12, abs(seen.loss)):
+        if abs(moved - seen.loss) <= same * max(1e-12, abs(seen.loss)):
             cancelled.append(name)
     notes = Notes()
     notes.figures = {"cancelled": cancelled, "biases": len(found)}
@@ -105,6 +103,18 @@ def biases(context: Context) -> Verdict:
         notes.warn(f"{listed(cancelled)}: moved by 1, the loss stays the same", "leave these biases out")
     notes.ok(f"all {len(found)} biases change the loss")
     return notes.verdict()
+
+
+def _precise(context: Context) -> tuple[nn.Module, Batch, float]:
+    """A model and batch in float64 where the task runs in it, and how near two losses are then the same."""
+    batch = context.few(64)
+    model, _ = awake(context.model())
+    try:
+        finer = model.double(), (double(batch[0]), double(batch[1]))
+        context.loss(*finer)
+    except Exception:  # such as a loss with float32 constants
+        return awake(context.model())[0], batch, 1e-5
+    return *finer, 1e-7
 
 
 def _said(text: str) -> Verdict:
