@@ -40,7 +40,7 @@ def recompute(model: nn.Module, batches: Iterable[Batch], *, layerwise: bool = F
     layers = {layer: name for name, layer in model.named_modules() if isinstance(layer, _BatchNorm) and _keeps(layer)}
     if not layers:
         return 0
-    if layerwise and iter(batches) is batches:
+    if layerwise and isinstance(batches, Iterator):
         raise RunError(
             "batch norm: layerwise=True goes through the batches once for each layer, and a generator gives them only "
             "once; give a list or a DataLoader"
