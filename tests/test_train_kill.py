@@ -88,7 +88,7 @@ def install(hook: Hook) -> None:
             kill()
 
     os.write, os.fsync, os.replace = killing_write, killing_fsync, killing_replace
-    files.open = lambda *args: HalfFile(open(*args), hook)  # type: ignore[attr-defined]
+    files.open = lambda *args: HalfFile(open(*args), hook)  # noqa: SIM115
 
 
 def task():

@@ -204,7 +204,7 @@ def test_the_same_settings_may_be_said_again(stopped):
 def test_another_network_is_named(stopped):
     task, _ = make("plain")
     other = Task("tiny", lambda: nn.Linear(4, 3), task.data, task.loss, task.metric, batch=10)
-    with pytest.raises(RunError, match="the checkpoint does not fit what the task makes now.*was the task changed"):
+    with pytest.raises(RunError, match=r"the checkpoint does not fit what the task makes now.*was the task changed"):
         train(other, resume=stopped)
 
 
@@ -222,7 +222,7 @@ class Full:
     """A file on a disk that has no room for a tensor."""
 
     def __init__(self, *args):
-        self.file, self.room = open(*args), 200
+        self.file, self.room = open(*args), 200  # noqa: SIM115
 
     def write(self, data):
         self.room -= len(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,12 +33,11 @@ def save(path: Path, state: dict[str, Any]) -> None:
 def load(path: Path) -> dict[str, Any]:
     """The state in a file, on the CPU. Raises RunError for one that is not whole or not a checkpoint."""
     try:
-        file = open(path, "rb")
+        content = path.read_bytes()
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}") from error
     try:
-        with file:
-            state = torch.load(file, map_location="cpu", weights_only=True)
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # torch has no one error for a broken file
         reason = str(error).split("\n")[0][:120]
         raise RunError(

@@ -15,7 +15,7 @@ import torch
 
 from . import faults, rng
 from .callback import Callbacks
-from .data import Batch, Data
+from .data import Batch, Data, Part
 from .order import Order
 from .score import CPU, evaluate
 from .stopping import Best
@@ -242,7 +242,7 @@ class Loop:
     def _evaluation(self, event: str) -> None:
         record = self._progress(event)
         if self.data.validation is not None:
-            with self.average():
+            with self.average(), _draws_of(self.data.validation):
                 loss, metric = evaluate(self.task, self.model, self.data.validation, device=self.device)
                 if not math.isfinite(loss):
                     self.diverged_at = self.step
@@ -315,6 +315,11 @@ class Loop:
         if self.best is not None:
             self.best.load_state_dict(state["best"], best)
         self.records = records
+
+
+def _draws_of(part: Part) -> contextlib.AbstractContextManager[None]:
+    """Inside, a DataLoader or dataset draws what it draws; for the training that comes after, it has drawn nothing."""
+    return contextlib.nullcontext() if part.tensors is not None else rng.kept()
 
 
 def _state(generator: torch.Generator | None) -> torch.Tensor | None:

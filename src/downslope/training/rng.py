@@ -38,13 +38,20 @@ def restore(state: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Inside, all of them start from the seed; afterwards they are the caller's again, as they were."""
+def kept() -> Iterator[None]:
+    """Afterwards all of them are as they were."""
     before = capture()
     try:
+        yield
+    finally:
+        restore(before)
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Inside, all of them start from the seed; afterwards they are the caller's again, as they were."""
+    with kept():
         torch.manual_seed(seed)
         random.seed(seed)
         numpy.random.seed(seed % 2**32)
         yield
-    finally:
-        restore(before)
