@@ -7,7 +7,6 @@ import sys
 import numpy as np
 import pytest
 import torch
-from test_check_healthy import SIMPLE, loaders, mlp, task
 from torch import nn
 from torch.nn import functional as F
 
@@ -16,14 +15,17 @@ from downslope import SettingError, Task, cli
 from downslope.check.rates import read
 from downslope.check.tree import change, count, leaves
 from downslope.check.verdict import GRADES, Notes
+from test_check_healthy import SIMPLE, loaders, mlp, task
 
 
 def everything(model, loader):
     """Every state that a check could disturb."""
     return [
-        torch.get_rng_state(), loader.generator.get_state(), torch.tensor(np.random.get_state()[1].astype(np.int64)),
+        torch.get_rng_state(), loader.generator.get_state(),
+        torch.tensor(np.random.get_state()[1].astype(np.int64)),
         torch.tensor(random.getstate()[1]), *model.state_dict().values(),
-        torch.tensor([m.training for m in model.modules()]), torch.tensor([p.requires_grad for p in model.parameters()]),
+        torch.tensor([m.training for m in model.modules()]),
+        torch.tensor([p.requires_grad for p in model.parameters()]),
         torch.tensor([p.grad is None for p in model.parameters()]), torch.tensor(torch.get_num_threads()),
         torch.tensor(torch.is_grad_enabled()),
     ]  # fmt: skip
@@ -87,7 +89,7 @@ def test_the_worst_note_is_the_verdict():
         {"ok": lambda: notes.ok("a"), "cannot tell": lambda: notes.unsure("b"), "warn": lambda: notes.warn("c", "C"),
          "fail": lambda: notes.fail("d", "D")}[grade]()  # fmt: skip
         assert notes.verdict().verdict == grade
-    assert notes.verdict().evidence == "d" and notes.verdict().remedy == "D"
+    assert notes.verdict().evidence == "d; c" and notes.verdict().remedy == "D; C"
 
 
 RATES = [10 ** (i / 10 - 5) for i in range(51)]
