@@ -7,8 +7,8 @@ and imports nothing of downslope. Arguments with defaults are its settings, whic
 import torch
 from torch import nn
 
-EPOCHS = 20  # of a run, unless it is told otherwise
-BATCH = 32  # samples of a step, likewise
+EPOCHS = 30  # of a run, unless it is told otherwise
+BATCH = 16  # samples of a step, likewise
 
 
 def data(points: int = 1000, seed: int = 0):

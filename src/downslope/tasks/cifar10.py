@@ -27,8 +27,9 @@ def data(images: int = SIZES[0]) -> list[tuple[torch.Tensor, torch.Tensor]]:
         raise ValueError(f"images={images}: give 1 to {validation:,}")
     parts = [slice(0, images), slice(validation, TRAIN), slice(TRAIN, None)]
     scaled = [torch.tensor(pixels[part], dtype=torch.float32).unflatten(1, SHAPE) for part in parts]
-    mean, deviation = scaled[0].mean((0, 2, 3), keepdim=True), scaled[0].std((0, 2, 3), keepdim=True)
-    return [((x - mean) / deviation, torch.tensor(labels[part])) for x, part in zip(scaled, parts)]
+    train = scaled[0].double()  # the same with any number of threads
+    mean, deviation = train.mean((0, 2, 3), keepdim=True), train.std((0, 2, 3), keepdim=True)
+    return [(((x - mean) / deviation).float(), torch.tensor(labels[part])) for x, part in zip(scaled, parts)]
 
 
 def fetch() -> tuple[numpy.ndarray, numpy.ndarray]:

@@ -17,9 +17,11 @@ def data() -> list[tuple[torch.Tensor, torch.Tensor]]:
 
     bunch = load_digits()
     order = torch.randperm(len(bunch.target), generator=torch.Generator().manual_seed(0))
-    images = torch.tensor(bunch.images, dtype=torch.float32).unsqueeze(1)[order]
+    images = torch.tensor(bunch.images).unsqueeze(1)[
+        order
+    ]  # in float64 until the end: the same with any number of threads
     labels = torch.tensor(bunch.target, dtype=torch.int64)[order]
-    images = (images - images[: SIZES[0]].mean()) / images[: SIZES[0]].std()
+    images = ((images - images[: SIZES[0]].mean()) / images[: SIZES[0]].std()).float()
     return list(zip(images.split(SIZES), labels.split(SIZES)))
 
 

@@ -36,9 +36,9 @@ def data(
         made = [picture(random, images, labels, digits, clutter) for _ in range(size)]
         inputs = numpy.stack([image for image, _ in made])[:, None]
         inputs = inputs + noise * random.normal(size=inputs.shape)
-        parts.append((torch.tensor(inputs, dtype=torch.float32), torch.tensor(numpy.stack([t for _, t in made]))))
+        parts.append((inputs, torch.tensor(numpy.stack([classes for _, classes in made]))))
     mean, deviation = parts[0][0].mean(), parts[0][0].std()
-    return [((inputs - mean) / deviation, targets) for inputs, targets in parts]
+    return [(torch.tensor((x - mean) / deviation, dtype=torch.float32), classes) for x, classes in parts]
 
 
 def picture(

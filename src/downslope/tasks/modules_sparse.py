@@ -7,10 +7,10 @@ zero in almost every batch, which is what Adagrad (Duchi, Hazan & Singer 2011) w
 from __future__ import annotations
 
 import ast
+import functools
 import sysconfig
 import zlib
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -22,7 +22,7 @@ PACKAGES = ("asyncio", "email", "idlelib", "importlib", "multiprocessing", "tkin
 EPOCHS, BATCH, CHANCE = 15, 32, 0.25
 SIZES = (2000, 480, 480)
 
-LENGTH = 64  # names of a function that are looked at
+LENGTH = 64  # names of a function that are looked at; few have more
 LEFT_OUT = {"test", "tests", "idle_test"}
 
 
@@ -63,8 +63,10 @@ def files(package: str) -> list[tuple[int, Path]]:
     return sorted((zlib.crc32(name.as_posix().encode()), root / name) for name in names)
 
 
-def functions(file: Path) -> Iterator[tuple[str, ...]]:
+@functools.cache
+def functions(file: Path) -> list[tuple[str, ...]]:
     """The names, at least five, in each function and method of a file."""
+    bags = []
     tree = ast.parse(file.read_bytes())
     places: list[ast.Module | ast.ClassDef] = [tree, *(node for node in tree.body if isinstance(node, ast.ClassDef))]
     for node in (node for place in places for node in place.body):
@@ -73,7 +75,8 @@ def functions(file: Path) -> Iterator[tuple[str, ...]]:
             found |= {n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute)}
             found |= {n.arg for n in ast.walk(node) if isinstance(n, ast.arg)}
             if len(found := found.difference(PACKAGES)) >= 5:
-                yield tuple(sorted(found))
+                bags.append(tuple(sorted(found)))
+    return bags
 
 
 class Bag(nn.Module):
