@@ -194,9 +194,9 @@ def make_loop(
         penalty=make_penalty(config),
         eval_epochs=config.eval_epochs,
         eval_steps=config.eval_steps,
-        best=None if config.monitor is None or data.validation is None else _best(config),
+        best=_best(config) if data.validation is not None and (config.patience or config.out) else None,
         callbacks=callbacks,
-        device=torch.device("cpu") if device.type == "cpu" else device,
+        device=device,
     )
     loop.keeper = keeper(config)
     return loop, config

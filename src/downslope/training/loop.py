@@ -63,6 +63,7 @@ class Loop:
         self.task, self.data, self.model, self.optimizer, self.order = task, data, model, optimizer, order
         self.epochs, self.batch_size, self.accumulate, self.exploded = epochs, batch, accumulate, exploded
         self.precision, self.penalty, self.device = precision, penalty, device
+        self.moves = device.type != "cpu"
         self.eval_epochs, self.eval_steps, self.best, self.keeper = eval_epochs, eval_steps, best, keeper
         self.callbacks = Callbacks(callbacks)
         self.scaler = torch.amp.GradScaler(device.type) if precision is torch.float16 else None
@@ -181,7 +182,7 @@ class Loop:
         sizes = [faults.size(*batch) for batch in group]
         total, mean = sum(sizes), 0.0
         for (inputs, targets), size in zip(group, sizes):
-            if self.device is not CPU:
+            if self.moves:
                 inputs, targets = faults.moved(inputs, self.device), faults.moved(targets, self.device)
             loss = self._first_loss(inputs, targets) if self.step == 0 else self._loss(inputs, targets)
             value = loss.item()

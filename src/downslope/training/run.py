@@ -145,10 +145,14 @@ def _finish(result: Result, loop: Loop, folder: Folder | None) -> None:
     record: dict[str, Any] = {"event": "end", "epoch": loop.epoch, "step": loop.step, "weights": weights}
     if weights == "best" and loop.best is not None:
         record["best_step"] = loop.best.step
+    unchanged = loop.records[-1] if weights != "best" and not config.batchnorm and loop.records else {}
     for name in ("validation", "test"):
         part = getattr(loop.data, name)
         if part is not None:
-            loss, metric = evaluate(loop.task, loop.model, part, device=loop.device)
+            if name == "validation" and unchanged.get("step") == loop.step and "validation_loss" in unchanged:
+                loss, metric = unchanged["validation_loss"], unchanged["validation_metric"]
+            else:
+                loss, metric = evaluate(loop.task, loop.model, part, device=loop.device)
             record |= {f"{name}_loss": loss, f"{name}_metric": metric}
             setattr(result, f"{name}_loss", loss)
             setattr(result, f"{name}_metric", metric)

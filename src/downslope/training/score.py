@@ -25,7 +25,7 @@ def evaluate(
     model.eval()
     losses, metrics, total = 0.0, 0.0, 0
     for inputs, targets in part.batches(rows):
-        if device is not CPU:
+        if device.type != "cpu":
             inputs, targets = faults.moved(inputs, device), faults.moved(targets, device)
         size = faults.size(inputs, targets)
         try:
