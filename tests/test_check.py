@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.data import DataLoader, TensorDataset
 
 import downslope.check as checks
 from downslope import SettingError, Task, cli
@@ -90,6 +91,23 @@ def test_the_worst_note_is_the_verdict():
          "fail": lambda: notes.fail("d", "D")}[grade]()  # fmt: skip
         assert notes.verdict().verdict == grade
     assert notes.verdict().evidence == "d; c" and notes.verdict().remedy == "D; C"
+
+
+def test_of_much_data_only_what_was_read_is_judged(monkeypatch):
+    monkeypatch.setattr("downslope.check.scan.VALUES", 100)
+    monkeypatch.setattr("downslope.check.scan.CHUNK", 10)
+    order = SIMPLE[0][1].argsort()
+    (x, y), validation = (SIMPLE[0][0][order], SIMPLE[0][1][order]), SIMPLE[1]
+    wanted = ["labels", "order", "leakage"]
+
+    def grades(train):
+        made = Task.of(lambda: mlp(12, 4), train, validation, loss=F.cross_entropy)
+        return {v.name: v.verdict for v in checks.check(made, only=wanted)}
+
+    assert grades((x, y)) == {"labels": "ok", "order": "warn", "leakage": "cannot tell"}  # the targets are at hand
+    unsure = dict.fromkeys(wanted, "cannot tell")
+    monkeypatch.setattr("downslope.check.scan.ROWS", 10)
+    assert grades(DataLoader(TensorDataset(x, y), batch_size=16)) == unsure  # 16 rows, all of one label
 
 
 RATES = [10 ** (i / 10 - 5) for i in range(51)]

@@ -16,7 +16,8 @@ STEPS = (1e-4, 1e-6)
 """Two widths. A kink (ReLU, max) inside one of them makes the two quotients disagree, and says nothing of backward; one
 right at the point, as under a branch that starts at zero, makes the slopes to both sides disagree."""
 TOLERANCE = 1e-4
-"""Of |analytic - numeric| over the parameter's largest gradient. The quotients' own error is near 1e-8."""
+"""Of |analytic - numeric| over the parameter's largest gradient: cs231n's bound where there may be kinks. The
+quotients' own error is near 1e-8."""
 EACH, TOTAL = 3, 150
 
 

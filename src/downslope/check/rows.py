@@ -29,7 +29,8 @@ def order(context: Context) -> Verdict:
     shares = _shares(labels)
     expected = 1 - sum(s * s for s in shares.values())
     if not expected:
-        notes.fail(f"all of {train.reach} rows have the label {labels[0].item():g}", "look into data()")
+        text = f"the first {train.rows} rows all have the label {labels[0].item():g}"
+        notes.fail(text, "look into data()") if train.complete else notes.unsure(text, "set shuffle=True")
         return notes.verdict()
     ratio = changes / expected
     notes.figures = {"changes_over_expected": ratio}
@@ -38,8 +39,9 @@ def order(context: Context) -> Verdict:
         (notes.fail if ratio < SORTED[0] else notes.warn)(f"{text}, and the DataLoader keeps it", "set shuffle=True")
     elif ratio < SORTED[0]:
         notes.warn(f"{text}: stored sorted; harmless while training shuffles", "shuffle once before cutting into parts")
-    other = _labels(context.scan("validation"))
-    if other is not None and len(other):
+    validation = context.scan("validation")
+    other = _labels(validation)
+    if validation is not None and other is not None and len(other) and train.complete and validation.complete:
         there = _shares(other)
         apart = sum(abs(shares.get(k, 0) - there.get(k, 0)) for k in {*shares, *there}) / 2
         chance = 0.5 * sum((s * (1 - s) / len(other)) ** 0.5 for s in shares.values())
@@ -47,7 +49,7 @@ def order(context: Context) -> Verdict:
         if apart - 2 * chance > APART:
             unseen = f", {listed(new)} never trained on" if new else ""
             notes.fail(f"the labels of training and validation differ by {apart:.0%}{unseen}", "shuffle before cutting")
-        elif new and train.complete:
+        elif new:
             notes.warn(f"validation holds labels that training lacks: {listed(new)}", "cut the parts label by label")
     notes.ok(text)
     return notes.verdict()
@@ -80,7 +82,7 @@ def leakage(context: Context) -> Verdict:
             notes.ok(f"{text}, as {inner:.1%} of training rows repeat each other")
     if not compared:
         raise CannotTell("there is no other part to compare with", "return (train, validation) from data()")
-    if not train.complete and not any(notes.figures.values()):
+    if not train.hashed and not any(notes.figures.values()):
         notes.unsure(f"none found in {train.reach} rows of training; the rest was not read")
     notes.ok(f"{' and '.join(compared)} against {train.reach} of training; {inner:.1%} of those repeat")
     return notes.verdict()
@@ -110,7 +112,9 @@ def labels(context: Context) -> Verdict:
     notes.figures = {"labels": len(counts), "commonest": share, "ratio": top / low}
     text = f"{len(counts)} labels; the commonest, {most:g}, is {share:.0%}"
     single = train.one_per_row() is not None
-    if len(counts) == 1:
+    if len(counts) == 1 and not train.complete:
+        notes.unsure(f"the first {train.rows} targets are {most:g}")
+    elif len(counts) == 1:
         notes.fail(f"every target is {most:g}", "look into data(): there is nothing to learn")
     elif single and top / low > IMBALANCE and len(counts) <= 100 and train.complete:
         notes.warn(f"{text}, {top / low:.0f} times the rarest, {least:g} ({low} rows)",

@@ -21,7 +21,8 @@ VALUES = 20_000_000
 
 @dataclass(frozen=True)
 class Scan:
-    """`targets` are the target tensors of the batches; `hashes` is None where rows cannot be told apart."""
+    """`targets` are the target tensors of the batches, of `rows` rows, all there are where it is `complete`;
+    `hashes`, of as many or of the first of them, is None where rows cannot be told apart."""
 
     targets: list[Tensor]
     hashes: list[bytes] | None
@@ -31,8 +32,14 @@ class Scan:
     """Whether the rows stand in the order in which training gets them: a DataLoader's."""
 
     @property
+    def hashed(self) -> bool:
+        """Whether every row has its hash."""
+        return self.complete and self.hashes is not None and len(self.hashes) == self.rows
+
+    @property
     def reach(self) -> str:
-        return f"all {self.rows}" if self.complete else f"the first {self.rows}"
+        """How many rows have one, in words."""
+        return f"all {self.rows}" if self.hashed else f"the first {len(self.hashes or [])}"
 
     def one_per_row(self) -> Tensor | None:
         """The targets as one vector, where every row has one number."""
@@ -64,6 +71,8 @@ def scan(part: Part) -> Scan:
         if rows >= ROWS or values >= VALUES or (part.tensors is None and time.monotonic() - started > SECONDS):
             complete = part.size is not None and rows >= part.size
             break
+    if part.tensors is not None:  # targets at hand need no limit
+        targets, rows, complete = [part.tensors[1].detach().cpu()], len(part.tensors[1]), True
     return Scan(targets, hashes, rows, complete, part.loader is not None)
 
 
