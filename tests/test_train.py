@@ -373,3 +373,47 @@ def test_options_that_the_data_cannot_have(case):
     options, data, words = BAD_WITHOUT[case]
     with pytest.raises(SettingError, match=words):
         train(make(data=data), **options)
+
+
+def test_an_ensemble_is_its_members_and_their_average(tmp_path):
+    task = make()
+    result = train(task, members=3, seed=5, out=tmp_path / "run", lr=0.05)
+    alone = [train(task, seed=5 + n, lr=0.05) for n in range(3)]
+    record = result.records[0]
+    for part in ("validation", "test"):
+        for single, member in zip(record[f"{part}_single"], alone):
+            assert single["loss"] == pytest.approx(getattr(member, f"{part}_loss"), rel=1e-6)
+    inputs, targets = parts()[2]
+    shares = torch.stack([member.model.eval()(inputs).softmax(1) for member in alone]).mean(0)
+    assert result.test_loss == pytest.approx(nn.functional.nll_loss(shares.log(), targets).item(), rel=1e-5)
+    again = train(task, resume=tmp_path / "run")
+    assert again.records == result.records
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == [
+        "config.json", "member-0", "member-1", "member-2", "records.jsonl",
+    ]  # fmt: skip
+
+
+def test_batch_norm_is_recomputed_over_the_training_data_and_scored_so():
+    def normed():
+        return nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 3))
+
+    result = train(make(model=normed), batchnorm=True, lr=0.05)
+    inputs = parts()[0][0]
+    torch.testing.assert_close(result.model[0].running_mean, inputs.mean(0))
+    torch.testing.assert_close(result.model[0].running_var, inputs.var(0))
+    inputs, targets = parts()[1]
+    assert result.validation_loss == nn.functional.cross_entropy(result.model.eval()(inputs), targets).item()
+
+
+def test_weights_start_from_a_scheme_by_name():
+    first = []
+
+    class Look(Callback):
+        def on_start(self, loop):
+            first.append(loop.model[0].weight.detach().clone())
+
+    train(make(), init="orthogonal", callbacks=[Look()], epochs=1)
+    gram = first[0].T @ first[0]
+    torch.testing.assert_close(gram / gram[0, 0], torch.eye(4), rtol=0, atol=1e-5)
+    with pytest.raises(SettingError, match="orthogonal"):
+        train(make(), init="ortogonal")

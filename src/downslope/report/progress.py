@@ -98,12 +98,27 @@ def print_result(console: Console, result: Any) -> None:
         say(console, f"diverged at step {result.diverged_at}: the loss is not finite; try a lower lr, or max_norm")
     elif not result.interrupted:
         end = result.records[-1]
+        if end["event"] == "ensemble":
+            return _print_members(console, result, end)
         weights = {"last": "last", "best": f"best, of step {end.get('best_step')}", "average": "averaged"}
         for part in ("validation", "test"):
             if end.get(f"{part}_loss") is not None:
                 metric = end[f"{part}_metric"]
                 score = f"loss {end[f'{part}_loss']:.4g}" + (f", metric {metric:.4f}" if metric is not None else "")
                 say(console, f"{part}: {score}  ({weights[end['weights']]} weights)")
+    if result.folder is not None:
+        say(console, str(result.folder))
+
+
+def _print_members(console: Console, result: Any, end: dict[str, Any]) -> None:
+    for part in ("validation", "test"):
+        if end.get(f"{part}_loss") is None:
+            continue
+        rows = [*((f"member {n}", s) for n, s in enumerate(end[f"{part}_single"]))]
+        rows.append(("averaged", {"loss": end[f"{part}_loss"], "metric": end[f"{part}_metric"]}))
+        for name, score in rows:
+            metric = "" if score["metric"] is None else f", metric {score['metric']:.4f}"
+            say(console, f"{part}, {name}: loss {score['loss']:.4g}{metric}")
     if result.folder is not None:
         say(console, str(result.folder))
 

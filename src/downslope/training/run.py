@@ -7,14 +7,14 @@ import signal
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..errors import RunError, SettingError
-from . import rng
+from . import faults, rng
 from .build import make_loop, optimizer_class, resolve
 from .config import Config, from_toml, known, plain
 from .data import Data
@@ -46,6 +46,7 @@ class Result:
     validation_metric: float | None = None
     test_loss: float | None = None
     test_metric: float | None = None
+    members: list[Result] = field(default_factory=list)  # of an ensemble, whose averaged prediction is what is scored
 
 
 def train(
@@ -82,7 +83,9 @@ def train(
         data = task.make_data()
     chosen = resolve(chosen, task, data)
     if chosen.members > 1:
-        return _train_members(chosen, task, data, callbacks, path)
+        from .members import train_members
+
+        return train_members(chosen, task, data, lambda c, at: _train_one(c, task, data, callbacks, at), path)
     return _train_one(chosen, task, data, callbacks, path)
 
 
@@ -141,7 +144,8 @@ def _finish(result: Result, loop: Loop, folder: Folder | None) -> None:
         from .batchnorm import recompute
 
         batch = config.batch if isinstance(config.batch, int) else None
-        recompute(loop.model, loop.data.train.batches(batch))
+        moved = ((faults.moved(x, loop.device), y) for x, y in loop.data.train.batches(batch))
+        recompute(loop.model, moved)
     record: dict[str, Any] = {"event": "end", "epoch": loop.epoch, "step": loop.step, "weights": weights}
     if weights == "best" and loop.best is not None:
         record["best_step"] = loop.best.step
@@ -221,12 +225,6 @@ def _loggers(config: Config, resume: Path | None) -> list[Any]:
     from .loggers import make  # type: ignore[import-not-found, unused-ignore]
 
     return [make(name, config) for name in config.loggers]
-
-
-def _train_members(config: Config, task: Task, data: Data, callbacks: Iterable[Any], resume: Path | None) -> Result:
-    from .ensemble import train_members  # type: ignore[import-not-found, unused-ignore]
-
-    return train_members(config, task, data, callbacks=callbacks, resume=resume)  # type: ignore[no-any-return]
 
 
 @contextlib.contextmanager
