@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 TITLE = "a noisy quadratic in 100 dimensions, 10 of them steep (DeepOBS's quadratic_deep)"
-SCORE = "PENDING"
+SCORE = "test loss 87.4 after 100 epochs of SGD at lr 0.01; no point has less than 86.87"
 EPOCHS, BATCH, CHANCE = 100, 128, 0.0
 DROP_LAST = True
 SIZES = (1000, 896, 896)
