@@ -35,6 +35,7 @@ class Context:
     def __init__(self, task: Task, data: Data, seed: int, optimizer: type[torch.optim.Optimizer], seconds: float):
         self.task, self.data, self.seed, self.optimizer = task, data, seed, optimizer
         self.seconds = seconds
+        self.traces: list[Any] = []  # kept by trace.traces
         self.until = math.inf
         self.cut = False  # whether a run of this check was stopped by its time
 

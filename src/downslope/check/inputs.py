@@ -89,7 +89,7 @@ def targets(context: Context) -> Verdict:
         whole = not values.is_floating_point() and values.dtype is not torch.bool
         if whole and (dims := class_dims(output, like)):
             _labels(notes, part, values[values != IGNORED], {output.shape[d] for d in dims})
-    if any(grade == "fail" for grade, _, _ in notes._said):
+    if notes.failed:
         return notes.verdict()
     kind = fit(context)
     if kind.kind == "unknown":

@@ -50,7 +50,7 @@ SECONDS = 6.0
 def check(
     task: Task | str,
     *,
-    only: Iterable[str] | None = None,
+    only: str | Iterable[str] | None = None,
     seed: int = 0,
     optimizer: str | type[torch.optim.Optimizer] = "adam",
     seconds: float = SECONDS,
@@ -58,13 +58,13 @@ def check(
 ) -> Verdicts:
     """Examine a task before it is trained: a verdict (ok, warn, fail, cannot tell) from each check.
 
-    `task` is a Task, a bundled task's name or a file; `only` names some of CHECKS; `seed` fixes the models and samples;
+    `task` is a Task, a bundled task's name or a file; `only` names one or some of CHECKS; `seed` fixes the models and samples;
     `optimizer` is the one whose learning rate is sought, by name or class; `seconds` is how long each check may train;
     `watch` is called with each verdict as it comes. The task's own model is copied, never changed, and all random
     states are put back. Raises SettingError for an unknown check or optimizer, and what the task's data() raises.
     """
     task = by_name(task) if isinstance(task, str) else task
-    names = list(CHECKS) if only is None else list(only)
+    names = list(CHECKS) if only is None else [only] if isinstance(only, str) else list(only)
     for name in names:
         if name not in CHECKS:
             raise SettingError(f"there is no check {name!r}; {nearest(name, CHECKS)}")

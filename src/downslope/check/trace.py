@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from ..training.data import Batch
 from .context import TRACED, Context
-from .tree import Tensor, dense, leaves, rms
+from .tree import Tensor, dense, rms
 
 LINEAR = {"linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "matmul",
           "__matmul__", "mm", "addmm"}  # fmt: skip
@@ -160,14 +160,9 @@ def awake(model: torch.nn.Module) -> tuple[torch.nn.Module, set[str]]:
 
 
 def traces(context: Context) -> list[tuple[Trace, set[str]]]:
-    """Of three differently seeded models, each with the names of its weights that were zero."""
-    if not hasattr(context, "_traces"):
-        found = []
+    """Of three differently seeded models, each with the names of its weights that were zero; made once."""
+    if not context.traces:
         for seed in range(context.seed, context.seed + (3 if context.seeds_matter else 1)):
             model, zero = awake(context.model(seed))
-            found.append((trace(context, model, context.few(TRACED)), zero))
-        context._traces = found  # type: ignore[attr-defined]
-    return context._traces  # type: ignore[attr-defined,no-any-return]
-
-
-__all__ = ["Layer", "Saturation", "Trace", "awake", "leaves", "trace", "traces"]
+            context.traces.append((trace(context, model, context.few(TRACED)), zero))
+    return context.traces

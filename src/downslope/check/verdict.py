@@ -68,6 +68,10 @@ class Notes:
     def unsure(self, evidence: str, remedy: str = "") -> None:
         self._said.append(("cannot tell", evidence, remedy))
 
+    @property
+    def failed(self) -> bool:
+        return any(grade == "fail" for grade, _, _ in self._said)
+
     def verdict(self) -> Verdict:
         """The worst grade; its notes come first, those that are harmless only where nothing is bad."""
         grades = [grade for grade, _, _ in self._said]
