@@ -58,8 +58,8 @@ def check(
 ) -> Verdicts:
     """Examine a task before it is trained: a verdict (ok, warn, fail, cannot tell) from each check.
 
-    `task` is a Task, a bundled task's name or a file; `only` names one or some of CHECKS; `seed` fixes the models and samples;
-    `optimizer` is the one whose learning rate is sought, by name or class; `seconds` is how long each check may train;
+    `task` is a Task, a bundled task's name or a file; `only` names one or some of CHECKS; `seed` fixes models and
+    samples; `optimizer` is the one whose rate is sought, by name or class; `seconds` is how long each check may train;
     `watch` is called with each verdict as it comes. The task's own model is copied, never changed, and all random
     states are put back. Raises SettingError for an unknown check or optimizer, and what the task's data() raises.
     """
