@@ -361,6 +361,33 @@ def test_bad_options_are_named(case):
         train(make(), **options)
 
 
+def test_loggers_hear_every_record(tmp_path, monkeypatch):
+    from downslope.training import logged, loggers
+
+    heard = []
+
+    class Heard:
+        def __init__(self, folder, first_step=0):
+            heard.append((folder, first_step))
+
+        def log(self, step, values):
+            heard.append((step, dict(values)))
+
+        def close(self):
+            heard.append("closed")
+
+    monkeypatch.setitem(loggers.LOGGERS, "heard", Heard)
+    monkeypatch.setattr(logged, "_need", lambda name: None)
+    out = tmp_path / "run"
+    result = train(make(), loggers=["heard"], out=out, epochs=2)
+    assert heard[0] == (str(out), 0) and heard[-1] == "closed" and [h[0] for h in heard[1:-1]] == [4, 8, 8]
+    assert heard[1][1]["train/loss"] == result.records[0]["train_loss"] and "validation/metric" in heard[1][1]
+    with pytest.raises(SettingError, match=r"loggers=\['hurd'\]: did you mean heard"):
+        train(make(), loggers=["hurd"])
+    with pytest.raises(SettingError, match="need a folder"):
+        train(make(), loggers=["heard"])
+
+
 BAD_WITHOUT = {
     "patience": ({"patience": 2}, lambda: parts()[:1], r"patience=2: tiny has no validation data"),
     "a batch": ({"batch": 5}, lambda: [DataLoader(TensorDataset(*parts()[0]))], r"batch=5: .*is a DataLoader"),

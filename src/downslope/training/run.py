@@ -20,6 +20,7 @@ from .config import Config, from_toml, known, plain
 from .data import Data
 from .files import stamped
 from .folder import Folder, check_same, saved_config
+from .logged import Logged
 from .loop import Loop
 from .score import evaluate
 from .stopping import copied
@@ -92,6 +93,7 @@ def train(
 def _train_one(config: Config, task: Task, data: Data, callbacks: Iterable[Any], resume: Path | None) -> Result:
     folder: Folder | None = None
     opened: Any = None
+    logged = Logged(config)
     if resume is not None:
         folder, *opened = Folder.open(resume, config)
 
@@ -103,8 +105,7 @@ def _train_one(config: Config, task: Task, data: Data, callbacks: Iterable[Any],
 
     try:
         with rng.seeded(config.seed):
-            told = [*callbacks, *_loggers(config, resume)]
-            loop, config = make_loop(config, task, data, told, keeper)
+            loop, config = make_loop(config, task, data, [*callbacks, logged], keeper)
             if opened is not None and opened[0] is not None:
                 _load(loop, task, *opened)
             with _interrupts(loop) if folder is not None else contextlib.nullcontext():
@@ -124,6 +125,7 @@ def _train_one(config: Config, task: Task, data: Data, callbacks: Iterable[Any],
             for tell in loop.callbacks.on_end:
                 tell(loop)
     finally:
+        logged.close()
         if folder is not None:
             folder.close()
     return result
@@ -217,14 +219,6 @@ def _load(loop: Loop, task: Task, state: dict[str, Any], records: list[Any], bes
             f"{task.name}: the checkpoint does not fit what the task makes now ({str(error).splitlines()[0]}); "
             "was the task changed since?"
         ) from error
-
-
-def _loggers(config: Config, resume: Path | None) -> list[Any]:
-    if not config.loggers:
-        return []
-    from .loggers import make  # type: ignore[import-not-found, unused-ignore]
-
-    return [make(name, config) for name in config.loggers]
 
 
 @contextlib.contextmanager
