@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+import warnings
 from types import ModuleType, SimpleNamespace
 
 import numpy
@@ -353,6 +354,7 @@ def test_without_a_network_says_so(name, monkeypatch):
     from urllib.error import URLError
 
     def unreachable(**_options):
+        warnings.warn("A network error occurred while downloading. Retrying...", stacklevel=1)
         raise URLError("Name or service not known")
 
     monkeypatch.setattr("sklearn.datasets.fetch_openml", unreachable)

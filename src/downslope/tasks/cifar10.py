@@ -6,11 +6,13 @@ is much faster where pandas is installed.
 
 from __future__ import annotations
 
+import warnings
+
 import numpy
 import torch
 from torch import nn
 
-TITLE = "photographs, 32 x 32 pixels, three convolutional layers (downloads some 600 MB from openml.org)"
+TITLE = "photographs, 32 x 32 pixels, three convolutional layers (downloads from openml.org)"
 SCORE = "84.4 % of the test pictures, with dropout, trained on all 50,000 (Hinton et al. 2012, arXiv:1207.0580)"
 EPOCHS, BATCH, CHANCE = 3, 64, 0.1
 SIZES = (10000, 5000, 10000)
@@ -38,8 +40,11 @@ def fetch() -> tuple[numpy.ndarray, numpy.ndarray]:
 
     from sklearn.datasets import fetch_openml
 
+    parser = "pandas" if find_spec("pandas") else "liac-arff"
     try:
-        bunch = fetch_openml(data_id=DATA_SET, as_frame=False, parser="pandas" if find_spec("pandas") else "liac-arff")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # one for each time it tries again
+            bunch = fetch_openml(data_id=DATA_SET, as_frame=False, parser=parser)
     except OSError as error:
         raise ConnectionError(
             f"openml.org cannot be reached for its data set {DATA_SET} ({error}); run it once with a network, which "
