@@ -110,7 +110,7 @@ def _check(task: Task, outputs: list[Any]) -> None:
 
 
 def _kind(task: Task, output: torch.Tensor, target: Any) -> str:
-    if 0 <= output.min() and output.max() <= 1:  # perhaps probabilities; a GPU does not survive a loss's complaint
+    if output.min() >= 0 and output.max() <= 1:  # perhaps probabilities; a GPU does not survive a loss's complaint
         output, target = output.cpu(), target.cpu() if isinstance(target, torch.Tensor) else target
 
     def loss_of(output: torch.Tensor, target: Any) -> torch.Tensor:
