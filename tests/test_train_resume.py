@@ -47,6 +47,10 @@ def metric(output, target):
     return (output.argmax(1) == target).double().mean()
 
 
+def steep(output, target):
+    return 500 * nn.functional.cross_entropy(output, target)
+
+
 def hardness(inputs, targets):
     return inputs.square().sum(1)
 
@@ -82,6 +86,7 @@ CASES = {
     "accumulated": {"accumulate": 3},
     "bf16": {"amp": "bf16"},
     "fp16": {"amp": "fp16"},
+    "fp16 that first finds its scale": {"amp": "fp16", "loss": steep},
     "penalties": {"l1": 1e-3, "l2": 1e-3, "max_norm": 1.0, "clip_value": 0.1},
     "average": {"ema": 0.8},
     "plateau": {"schedule": "plateau", "schedule_settings": {"patience": 0}, "eval_steps": 2},
@@ -96,8 +101,8 @@ CASES = {
 
 def make(case):
     options = {"epochs": 3, "lr": 0.02, "save_seconds": 1000, "seed": 2, **CASES[case]}
-    data = options.pop("data", halves)
-    return Task("tiny", model, data, nn.functional.cross_entropy, metric, batch=10), options
+    data, loss = options.pop("data", halves), options.pop("loss", nn.functional.cross_entropy)
+    return Task("tiny", model, data, loss, metric, batch=10), options
 
 
 class StopAt:
