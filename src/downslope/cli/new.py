@@ -53,9 +53,7 @@ def _place(temporary: Path, path: Path) -> None:
     """Give the file its name, unless another one took it meanwhile, which a rename would overwrite."""
     try:
         os.link(temporary, path)
-    except FileExistsError:
-        raise
-    except OSError:  # no hard links on this disk
+    except OSError:  # it was taken, or this disk has no hard links
         if os.path.lexists(path):
             raise FileExistsError from None
         temporary.rename(path)
