@@ -53,9 +53,9 @@ def test_no_file_is_longer_than_a_reader_can_hold() -> None:
 
 
 PUBLIC = {
-    "DownslopeError", "FormulaError", "RunError", "SettingError", "StateError", "Task", "__version__", "abs", "atan2", "clip",
-    "cos", "exp", "floor", "isfinite", "log", "maximum", "minimum", "optim", "optimizer", "schedules", "sign", "sin",
-    "sqrt", "tanh", "where",
+    "DownslopeError", "FormulaError", "RunError", "SettingError", "StateError", "Task", "__version__", "abs", "atan2",
+    "check", "clip", "cos", "exp", "floor", "isfinite", "log", "maximum", "minimum", "optim", "optimizer", "schedules",
+    "sign", "sin", "sqrt", "tanh", "train", "where",
 }  # fmt: skip
 
 

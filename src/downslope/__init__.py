@@ -1,7 +1,8 @@
 """downslope: the optimizer workbench for PyTorch.
 
 Write an optimizer as its formula with the functions here and make it a torch optimizer with `optimizer`; the known ones
-are in `downslope.optim`, schedules for their settings in `downslope.schedules`.
+are in `downslope.optim`, schedules for their settings in `downslope.schedules`. `check` a `Task` before it is trained, and
+`train` it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from . import optim, schedules
+    from .check import check
     from .compiler.functions import (
         abs,
         atan2,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
         where,
     )
     from .optim import optimizer
+    from .training.run import train
     from .training.task import Task
 
 __all__ = [
@@ -44,6 +47,7 @@ __all__ = [
     "__version__",
     "abs",
     "atan2",
+    "check",
     "clip",
     "cos",
     "exp",
@@ -59,11 +63,12 @@ __all__ = [
     "sin",
     "sqrt",
     "tanh",
+    "train",
     "where",
 ]
 
 # Where a name lives. It is imported when it is first asked for, so that the command line answers before torch is there.
-_HOME = {"optim": "", "schedules": "", "optimizer": ".optim", "Task": ".training.task"}
+_HOME = {"optim": "", "schedules": "", "optimizer": ".optim", "Task": ".training.task", "check": ".check", "train": ".training.run"}
 
 
 def __getattr__(name: str) -> Any:
