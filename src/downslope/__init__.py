@@ -1,8 +1,8 @@
 """downslope: the optimizer workbench for PyTorch.
 
 Write an optimizer as its formula with the functions here and make it a torch optimizer with `optimizer`; the known ones
-are in `downslope.optim`, schedules for their settings in `downslope.schedules`. `check` a `Task` before it is trained, and
-`train` it.
+are in `downslope.optim`, schedules for their settings in `downslope.schedules`. `check` a `Task` before it is trained,
+and `train` it.
 """
 
 from __future__ import annotations
@@ -68,7 +68,14 @@ __all__ = [
 ]
 
 # Where a name lives. It is imported when it is first asked for, so that the command line answers before torch is there.
-_HOME = {"optim": "", "schedules": "", "optimizer": ".optim", "Task": ".training.task", "check": ".check", "train": ".training.run"}
+_HOME = {
+    "optim": "",
+    "schedules": "",
+    "optimizer": ".optim",
+    "Task": ".training.task",
+    "check": ".check",
+    "train": ".training.run",
+}
 
 
 def __getattr__(name: str) -> Any:
