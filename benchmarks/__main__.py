@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from . import cases, floor, machine, startup, table
+from . import cases, floor, loop, machine, startup, table
 from .peers import OPTIMIZERS, TITLES, has_ours
 from .shapes import SHAPES
 
@@ -91,6 +91,7 @@ def measure_all(names: list[str], shapes: list[str], extras: bool, effort: cases
         say("first steps and imports, in fresh processes")
         results["first_step"] = startup.first_step_seconds(1 if effort.quick else 3)
         results["imports"] = startup.import_seconds(1 if effort.quick else 5)
+        results["loop"] = loop.measure(1 if effort.quick else loop.PAIRS)
     return results
 
 

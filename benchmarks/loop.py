@@ -51,7 +51,15 @@ def by_hand(task: Task, data: Data, seed: int) -> float:
 
 def measure(pairs: int = PAIRS) -> dict[str, Any]:
     """Seconds and ratios, without a folder and with one that takes a checkpoint at the end and every five seconds."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    try:
+        return _measure(pairs)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _measure(pairs: int) -> dict[str, Any]:
     task = by_name("digits")
     parts = task.make_data()
     made = (parts.train.tensors, parts.validation.tensors)  # type: ignore[union-attr]

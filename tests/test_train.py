@@ -206,6 +206,8 @@ def test_the_average_is_what_is_scored_and_what_is_left():
     assert result.records[-1]["weights"] == "average"
     assert result.records[-1]["validation_loss"] == result.records[-2]["validation_loss"]
     assert result.validation_loss != train(make(), lr=0.1, epochs=2).validation_loss
+    inputs, targets = parts()[1]
+    assert result.validation_loss == nn.functional.cross_entropy(result.model.eval()(inputs), targets).item()
 
 
 def test_mixed_precision_is_near_the_plain_run():

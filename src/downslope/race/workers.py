@@ -92,9 +92,11 @@ def run_one(plan: Plan, trial: Trial) -> dict[str, Any]:
 @functools.cache
 def _task(name: str) -> Any:
     from ..training import by_name
+    from ..training.rng import seeded
 
     task = by_name(name)
-    return task, task.make_data()
+    with seeded(0):  # the same data in every worker, whatever it is drawn from
+        return task, task.make_data()
 
 
 def _work(connection: Connection, plan: Plan) -> None:
