@@ -17,6 +17,7 @@ from downslope.optim.table import Table
 
 DTYPES = [torch.float32, torch.float64]
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 3.0, 1e-30, -1e30, math.inf, -math.inf, math.nan]
+CHUNK = cpu.CHUNK_ELEMENTS[0]
 FRACTION = {torch.float32: 4e-6, torch.float64: 4e-15}
 
 
@@ -112,7 +113,7 @@ def test_a_compiled_step_from_a_random_state_equals_eager_float64(name: str, dty
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_every_length_is_covered_once_and_nothing_beside_it(dtype: torch.dtype) -> None:
     cut = program(FORMULAS["sgd"])
-    for size in [*range(1, 70), cpu.CHUNK_ELEMENTS - 1, cpu.CHUNK_ELEMENTS + 1, 3 * cpu.CHUNK_ELEMENTS + 17]:
+    for size in [*range(1, 70), CHUNK - 1, CHUNK + 1, 3 * CHUNK + 17]:
         room = torch.arange(size + 2, dtype=dtype)
         tensors = {"p": room[1:-1], "g": torch.ones(size, dtype=dtype)}
         run_compiled(cut, tensors, {"lr": 1.0})
@@ -156,7 +157,7 @@ def test_a_state_may_have_any_name_that_python_allows() -> None:
 def test_plain_threads_do_what_the_openmp_pool_does(monkeypatch: pytest.MonkeyPatch) -> None:
     cut = program(FORMULAS["sgd"])
     monkeypatch.setattr(cpu, "_team", lambda: cpu._with_threads)
-    size = 5 * cpu.CHUNK_ELEMENTS
+    size = 5 * CHUNK
     tensors = {"p": torch.zeros(size), "g": torch.ones(size)}
     run_compiled(cut, tensors, {"lr": 1.0})
     assert torch.equal(tensors["p"], -torch.ones(size))

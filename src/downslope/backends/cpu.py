@@ -18,7 +18,10 @@ from . import llvm
 from .llvm import NORM, UPDATE
 
 REAL = {torch.float32: "float", torch.float64: "double"}
-CHUNK_ELEMENTS = 32 * 1024  # small enough to share out evenly, large enough that taking one costs nothing
+# A chunk is a 64th of the work within these bounds: small enough to share out evenly, large enough that the processor's
+# prefetching runs long (at 24.5 M elements chunks of 32 k took 10 % more time than those of 256 k). It does not depend on
+# the number of threads, so that sums over chunks do not either.
+CHUNK_ELEMENTS = (32 * 1024, 1024 * 1024)
 ALONE = 16 * 1024  # below this many elements a second thread costs more than it brings
 
 
@@ -106,7 +109,8 @@ class Launch:
     def __init__(self, rows: np.ndarray, sizes: np.ndarray):
         assert rows.flags.c_contiguous and rows.dtype == np.int64
         self.rows, self.elements = rows, int(sizes.sum())
-        counts = -(-sizes // CHUNK_ELEMENTS)
+        chunk = min(max(self.elements // 64, CHUNK_ELEMENTS[0]), CHUNK_ELEMENTS[1])
+        counts = -(-sizes // chunk)
         row = np.repeat(np.arange(len(sizes)), counts)
         first = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
         share = -(-sizes // np.maximum(counts, 1))

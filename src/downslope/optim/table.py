@@ -14,8 +14,7 @@ from ..backends.llvm import HEAD, NORM, SLOTS, UPDATE
 from ..compiler.plan import Plan
 
 DATA_PTR = torch.Tensor.data_ptr
-NUMEL = torch.Tensor.numel
-DTYPE = attrgetter("dtype")
+NBYTES = attrgetter("nbytes")
 PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
@@ -43,32 +42,38 @@ class Table:
                 addresses = [*map(DATA_PTR, map(get, holders))]
                 self.rows[places, HEAD + word] = addresses
                 self._columns.append((get, holders, addresses))
-        self._dtypes = [*map(DTYPE, params)]
+        self._bytes = [*map(NBYTES, params)]
+        self._sure = False
         self._contiguous = all(p.is_contiguous() for p in params)
         self._grads: list[int] = []
-        self._sizes = [*map(NUMEL, params)]
-        self.launch = cpu.Launch(self.rows, np.array(self._sizes, dtype=np.int64))
+        sizes = [p.numel() for p in params]
+        self.launch = cpu.Launch(self.rows, np.array(sizes, dtype=np.int64))
         # A contiguous tensor of several elements never holds its values negated (the imaginary part of a conjugate is
         # strided); one of a single element may.
-        self._single = [i for i, size in enumerate(self._sizes) if size == 1]
+        self._single = [i for i, size in enumerate(sizes) if size == 1]
 
     def fits(self, grads: list[torch.Tensor]) -> bool:
         """Whether parameters and states are still where the rows say, and the gradients as large."""
         try:
             return (
                 [*map(DATA_PTR, self.params)] == self._params
-                and [*map(NUMEL, grads)] == self._sizes
+                and self._as_large(grads)
                 and all([*map(DATA_PTR, map(get, holders))] == addresses for get, holders, addresses in self._columns)
             )
         except KeyError:  # a state is gone
             return False
 
+    def _as_large(self, grads: list[torch.Tensor]) -> bool:
+        """Whether every gradient has its parameter's bytes: one look tells another dtype, and another shape, too."""
+        self._sure = [*map(NBYTES, grads)] == self._bytes
+        return self._sure
+
     def take(self, grads: list[torch.Tensor]) -> list[torch.Tensor]:
         """Write the addresses of this step's gradients. Returns what must stay alive while the kernels run: the
         gradients, copied where their memory is laid out differently from their parameter's."""
-        quick = (
-            self._contiguous and all(map(torch.Tensor.is_contiguous, grads)) and [*map(DTYPE, grads)] == self._dtypes
-        )
+        quick = self._contiguous and all(map(torch.Tensor.is_contiguous, grads))
+        quick = quick and (self._sure or self._as_large(grads))
+        self._sure = False
         if not quick or any(grads[i].is_neg() for i in self._single):
             grads = [g if alike(g, p) else _laid_out_like(p, g) for g, p in zip(grads, self.params)]
         addresses = [*map(DATA_PTR, grads)]
