@@ -17,7 +17,7 @@ from downslope.race import leaderboard, make_plan
 
 DOWNSLOPE = [sys.executable, "-W", "error", "-c", "from downslope.cli import main; main()"]
 SMALL = ["race", "digits", "--optimizers", "sgd,adam", "--lrs", "4", "--seeds", "2", "--epochs", "8"]
-PLAN = make_plan("digits", ["sgd", "adam"], lrs=4, seeds=2, epochs=2)
+PLAN = make_plan("digits", ["sgd", "adam"], lrs=4, seeds=2, epochs=8)
 
 
 def start(args, **options):
