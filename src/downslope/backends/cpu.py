@@ -18,9 +18,9 @@ from . import llvm
 from .llvm import NORM, UPDATE
 
 REAL = {torch.float32: "float", torch.float64: "double"}
-# A chunk is a 64th of the work within these bounds: small enough to share out evenly, large enough that the processor's
-# prefetching runs long (at 24.5 M elements chunks of 32 k took 10 % more time than those of 256 k). It does not depend on
-# the number of threads, so that sums over chunks do not either.
+# A chunk is a 64th of the work within these bounds: small enough to share out evenly, large enough for long prefetching
+# (at 24.5 M elements chunks of 32 k took 10 % more time than those of 256 k). It does not depend on the number of
+# threads, so that sums over chunks do not either.
 CHUNK_ELEMENTS = (32 * 1024, 1024 * 1024)
 ALONE = 16 * 1024  # below this many elements a second thread costs more than it brings
 
