@@ -1,3 +1,5 @@
+import functools
+
 """The command line from outside: the main job on a small race, its output, its files, its report in a browser."""
 
 import json
@@ -154,7 +156,9 @@ def test_a_killed_race_goes_on_and_gives_the_identical_leaderboard(job, tmp_path
 @proc
 def test_ctrl_c_keeps_what_is_finished_and_prints_the_command_that_goes_on(tmp_path):
     longer = [*SMALL[:-1], "20"]  # epochs: seconds of work are left when the interrupt comes
-    process = start([*longer, "--out", "my race"], cwd=tmp_path, start_new_session=True)
+    # A job in a shell's background inherits that interrupts are ignored; in a terminal they are not.
+    heard = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = start([*longer, "--out", "my race"], cwd=tmp_path, start_new_session=True, preexec_fn=heard)
     wait_for_lines(tmp_path / "my race", 1, process)
     for worker in children(process):
         os.kill(worker, signal.SIGINT)  # they leave it to the race
