@@ -1,7 +1,6 @@
-import functools
-
 """The command line from outside: the main job on a small race, its output, its files, its report in a browser."""
 
+import functools
 import json
 import os
 import re
