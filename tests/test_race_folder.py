@@ -7,9 +7,9 @@ import os
 import pytest
 
 from downslope.errors import RunError
-from downslope.race.files import write_atomic
 from downslope.race.folder import Folder, default_path
 from downslope.race.plan import Plan
+from downslope.training.files import write_atomic
 
 PLAN = Plan("digits", {"sgd": [0.1, 1.0]}, [0, 1], 1, 64, 0.1)
 RECORD = {"optimizer": "sgd", "lr": 0.1, "seed": 0, "curve": {}, "diverged": False}

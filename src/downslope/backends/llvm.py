@@ -58,7 +58,7 @@ class Block:
         self.declared.add(f"declare {self.type} {full}({', '.join([self.type] * len(args))})")
         return self.let(f"call {self.type} {full}({', '.join(f'{self.type} {a}' for a in args)})")
 
-    def library(self, name: str, *args: str) -> str:
+    def libm(self, name: str, *args: str) -> str:
         """A function of the C mathematics library, called for each lane: rare in formulas, so right before fast."""
         function = f"@{name}{'f' if self.real == 'float' else ''}"
         self.declared.add(f"declare {self.real} {function}({', '.join([self.real] * len(args))})")
@@ -119,8 +119,8 @@ def _intrinsic(name: str) -> Callable[..., str]:
     return lambda b, *args: b.intrinsic(name, *args)
 
 
-def _library(name: str) -> Callable[..., str]:
-    return lambda b, *args: b.library(name, *args)
+def _libm(name: str) -> Callable[..., str]:
+    return lambda b, *args: b.libm(name, *args)
 
 
 OPS: dict[str, Callable[..., str]] = {
@@ -133,13 +133,13 @@ OPS: dict[str, Callable[..., str]] = {
     "sqrt": _intrinsic("sqrt"),
     "floor": _intrinsic("floor"),
     "sign": lambda b, x: b.sign(x),
-    "exp": _library("exp"),
-    "log": _library("log"),
-    "tanh": _library("tanh"),
-    "sin": _library("sin"),
-    "cos": _library("cos"),
-    "atan2": _library("atan2"),
-    "pow": _library("pow"),
+    "exp": _libm("exp"),
+    "log": _libm("log"),
+    "tanh": _libm("tanh"),
+    "sin": _libm("sin"),
+    "cos": _libm("cos"),
+    "atan2": _libm("atan2"),
+    "pow": _libm("pow"),
     "maximum": lambda b, x, y: b.extreme("ogt", x, y),
     "minimum": lambda b, x, y: b.extreme("olt", x, y),
     "lt": _compare("olt"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..race import Result
-from ..race.files import write_atomic
+from ..training.files import write_atomic
 from .html import html
 from .png import png
 

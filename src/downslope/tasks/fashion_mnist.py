@@ -6,11 +6,11 @@ is much faster where pandas is installed.
 
 from __future__ import annotations
 
-import warnings
-
 import numpy
 import torch
 from torch import nn
+
+from ._openml import fetch as openml
 
 TITLE = "clothes, 28 x 28 pixels, a small convolutional network (downloads from openml.org)"
 SCORE = "89.7 % of the test pictures, a support vector machine trained on all 60,000 (Xiao et al. 2017)"
@@ -36,21 +36,7 @@ def data(images: int = SIZES[0]) -> list[tuple[torch.Tensor, torch.Tensor]]:
 
 def fetch() -> tuple[numpy.ndarray, numpy.ndarray]:
     """Rows of 784 pixels from 0 to 255 and the classes 0 to 9, the 10,000 of the test set last."""
-    from importlib.util import find_spec
-
-    from sklearn.datasets import fetch_openml
-
-    parser = "pandas" if find_spec("pandas") else "liac-arff"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # one for each time it tries again
-            bunch = fetch_openml(data_id=DATA_SET, as_frame=False, parser=parser)
-    except OSError as error:
-        raise ConnectionError(
-            f"openml.org cannot be reached for its data set {DATA_SET} ({error}); run it once with a network, which "
-            "keeps a copy in scikit-learn's data folder, or train a task that needs none, such as digits"
-        ) from error
-    return bunch.data.astype(numpy.uint8), bunch.target.astype(numpy.int64)
+    return openml(DATA_SET)
 
 
 def model(width: int = 16) -> nn.Module:
