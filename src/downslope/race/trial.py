@@ -61,7 +61,11 @@ class Trial:
     def from_json(cls, saved: Mapping[str, Any]) -> Trial:
         """The trial of a record. Raises KeyError or TypeError where a part is missing."""
         return cls(
-            saved["optimizer"], settings(saved["settings"]), saved["seed"], saved["epochs"], saved.get("stage", "search")
+            saved["optimizer"],
+            settings(saved["settings"]),
+            saved["seed"],
+            saved["epochs"],
+            saved.get("stage", "search"),
         )
 
 
