@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from downslope.backends import cpu, eager, llvm, once
-from downslope.compiler.graph import CONDITIONS, OPS, Graph, const, node, scalar, tensor
+from downslope.compiler.graph import Graph, const, node, scalar, tensor
+from downslope.compiler.ops import CONDITIONS, OPS
 from downslope.compiler.plan import Plan, plan, program
 from downslope.compiler.transform import TRANSFORMS
 from downslope.formulas import FORMULAS

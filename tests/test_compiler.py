@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 import downslope
 from downslope import FormulaError, abs, exp, maximum, sign, sqrt, where
 from downslope.backends import eager
-from downslope.compiler.graph import OPS, Graph, const, node, scalar, tensor, walk
+from downslope.compiler.graph import Graph, const, node, scalar, tensor, walk
+from downslope.compiler.ops import OPS
 from downslope.compiler.plan import cost, plan, program
 from downslope.compiler.simplify import simplify
 from downslope.compiler.trace import trace

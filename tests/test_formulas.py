@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from downslope.compiler.formula import read
-from downslope.compiler.graph import OPS, Graph, walk
+from downslope.compiler.graph import Graph, walk
+from downslope.compiler.ops import OPS
 from downslope.compiler.trace import trace
 from downslope.formulas import FORMULAS
 from references import CASES, REFERENCES, Reference

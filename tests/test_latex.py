@@ -9,7 +9,8 @@ import pytest
 from downslope.backends.latex import TABLE, latex
 from downslope.backends.notation import spelled
 from downslope.compiler.functions import FUNCTIONS, abs, sign, sqrt, where
-from downslope.compiler.graph import OPS, Graph, node, tensor
+from downslope.compiler.graph import Graph, node, tensor
+from downslope.compiler.ops import OPS
 from downslope.compiler.simplify import simplify
 from downslope.compiler.trace import trace
 from downslope.compiler.transform import TRANSFORMS, arrange

@@ -14,7 +14,7 @@ ROAD = [
     "version", "errors", "layers",
     "compiler", "formulas", "backends", "schedules", "optim", "tasks", "training", "check", "race", "report", "cli",
 ]  # fmt: skip
-INSIDE_COMPILER = ["graph", "functions", "formula", "trace", "listing", "simplify", "transform", "plan"]
+INSIDE_COMPILER = ["ops", "graph", "functions", "formula", "trace", "listing", "simplify", "transform", "plan"]
 FILES = sorted(SOURCE.rglob("*.py"))
 
 

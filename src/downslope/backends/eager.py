@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from ..compiler.graph import OPS, Graph, Node, walk
+from ..compiler.graph import Graph, Node, walk
+from ..compiler.ops import OPS
 
 Value = torch.Tensor | float | bool
 

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
-from ..compiler.graph import CONDITIONS, Graph, Node, const, node, tensor, walk
+from ..compiler.graph import Graph, Node, const, node, tensor, walk
 from ..compiler.listing import in_order, uses
+from ..compiler.ops import CONDITIONS
 from .notation import NOTATION, SPARE, Symbol, choices, script, spelled
 
 

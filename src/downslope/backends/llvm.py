@@ -10,7 +10,8 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..compiler.graph import CONDITIONS, Node
+from ..compiler.graph import Node
+from ..compiler.ops import CONDITIONS
 from ..compiler.plan import Plan
 
 # The words of a row: the update's code, the norm's code, the address of the slots' values, then the tensors.

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.graph import OPS, Node, walk
+from ..compiler.graph import Node, walk
+from ..compiler.ops import OPS
 from ..compiler.plan import Plan
 
 # Lazy forms: Python evaluates only the branch that holds.

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from ..errors import FormulaError
-from .graph import CONDITIONS, OPS, Node, const, node, text
+from .graph import Node, const, node, text
+from .ops import CONDITIONS, OPS
 
 
 class Symbol:

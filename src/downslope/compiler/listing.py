@@ -9,7 +9,8 @@ import re
 from collections import Counter
 from collections.abc import Collection
 
-from .graph import OPS, Graph, Node, text, walk
+from .graph import Graph, Node, text, walk
+from .ops import OPS
 
 # How tightly Python's operators bind; a function call or a name binds tightest.
 COMPARE, OR, AND, SUM, PRODUCT, UNARY, POWER, ATOM = range(1, 9)

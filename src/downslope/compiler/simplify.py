@@ -10,7 +10,8 @@ from functools import cache
 
 import numpy as np
 
-from .graph import OPS, Graph, Node, const, node
+from .graph import Graph, Node, const, node
+from .ops import OPS
 
 Rule = Callable[..., Node | None]
 

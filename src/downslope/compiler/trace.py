@@ -11,7 +11,8 @@ from typing import Any
 from ..errors import DownslopeError, FormulaError, nearest
 from .formula import Formula, read
 from .functions import FUNCTIONS, Symbol, _node
-from .graph import CONDITIONS, Graph, Node, scalar, tensor
+from .graph import Graph, Node, scalar, tensor
+from .ops import CONDITIONS
 
 
 def trace(formula: Formula | Callable[..., Any]) -> Graph:
