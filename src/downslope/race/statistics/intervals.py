@@ -1,4 +1,4 @@
-"""The numbers behind a leaderboard."""
+"""Means and widths with their intervals."""
 
 from __future__ import annotations
 
