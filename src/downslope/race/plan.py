@@ -1,110 +1,111 @@
-"""What a race will do: every trial, fixed before the first one starts."""
+"""The complete configuration of a race, as config.json holds it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from ..errors import RunError, SettingError
-from .grid import learning_rates
+from ..errors import RunError
+from ..version import __version__
+from .spaces import Dimension, Space, by_trials
 
-DEFAULT = ("sgd", "momentum", "nag", "adagrad", "adadelta", "rmsprop", "adam")
-FORMAT = 1  # of the run folder
+FORMAT = 2  # of the run folder
+FREE = ("format", "downslope", "untrained")  # what the same race may have otherwise
+CONFIRM = 1000  # the first seed of the second stage
 
-
-class Trial(NamedTuple):
-    """One run: an optimizer at a learning rate from a seed. It is also the key under which the result is kept."""
-
-    optimizer: str
-    lr: float
-    seed: int
+Scores = dict[str, float | None]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The complete configuration of a race. `grids` has the learning rates of each optimizer, in racing order."""
+    """What a race will do, so that the same plan and the same journal always lead to the same next trial.
+
+    `optimizers` are the names they race under; `origins` says where the ones come from that are no optimizer of
+    downslope, as FILE.py:NAME or module:NAME. `monitor` is "metric" (more is better) or "loss". `untrained` has the
+    scores of the initial model, which is what a diverged trial counts as. `trials` is how many full trials the search
+    of each optimizer may cost, None where that is decided by the time budget after a probe; `seeds` is how many fresh
+    seeds confirm each choice (None likewise). `follow` are the trials out of `trials` that each of the two rounds after
+    the first keeps back, to go beyond an edge where the best is at one. `rungs` are the epochs of the trials of each
+    rung, the last of them `epochs`; one rung is no pruning. `search_seeds` are those that the settings are chosen by.
+    """
 
     task: str
-    grids: dict[str, list[float]]
-    seeds: list[int]
+    task_settings: Mapping[str, Any]
+    optimizers: tuple[str, ...]
+    spaces: Mapping[str, Space]
+    monitor: str
     epochs: int
-    batch: int
-    chance: float
+    batch: int | None
+    untrained: Scores = field(default_factory=dict)
+    has_test: bool = True
+    schedule: str = "cosine"
+    warmup: float = 0.05
+    trials: int | None = 11
+    seeds: int | None = 5
+    budget: str | None = None
+    rungs: tuple[int, ...] = ()
+    search_seeds: tuple[int, ...] = (0,)
+    race_seed: int = 0
+    sampler: str = "halton"
+    batched: str = "auto"
+    device: str = "cpu"
+    threads: int = 1
+    origins: Mapping[str, str] = field(default_factory=dict)
 
-    def trials(self) -> list[Trial]:
-        """All of them, one optimizer after the other, each grid from its middle out so that good runs come first."""
-        return [
-            Trial(name, lr, seed)
-            for name, grid in self.grids.items()
-            for lr in sorted(grid, key=lambda lr: abs(grid.index(lr) - (len(grid) - 1) / 2))
-            for seed in self.seeds
-        ]
+    def confirm_seeds(self, seeds: int) -> tuple[int, ...]:
+        """The fresh seeds of the second stage, the same for every optimizer."""
+        return tuple(range(CONFIRM, CONFIRM + seeds))
+
+    def searched(self, optimizer: str, points: int) -> Space:
+        """The dimensions that so many points of an optimizer are spread over."""
+        return by_trials(self.spaces[optimizer], points)
+
+    def lr(self, optimizer: str) -> Dimension | None:
+        """The range of the learning rates of an optimizer, before any widening."""
+        return next((d for d in self.spaces[optimizer] if d.name == "lr"), None)
 
     def as_json(self) -> dict[str, Any]:
-        return {
-            "format": FORMAT,
-            "task": self.task,
-            "learning_rates": self.grids,
-            "seeds": self.seeds,
-            "epochs": self.epochs,
-            "batch": self.batch,
-            "chance": self.chance,
+        spaces = {name: [d.as_json() for d in space] for name, space in self.spaces.items()}
+        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in vars(self).items()}
+        return {"format": FORMAT, "downslope": __version__, **plain, "spaces": spaces}
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any]) -> Plan:
+        """The plan in a config.json. Raises KeyError, TypeError or ValueError for what is none."""
+        given = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in saved.items() if k not in ("format", "downslope")
         }
+        given["spaces"] = {name: tuple(map(Dimension.from_json, space)) for name, space in saved["spaces"].items()}
+        return cls(**given)
 
 
-def make_plan(
-    task: str = "digits",
-    optimizers: Iterable[str] = DEFAULT,
-    *,
-    lrs: int = 11,
-    seeds: int = 3,
-    epochs: int | None = None,
-    batch: int | None = None,
-) -> Plan:
-    """The plan for a task by name and optimizers by name.
-
-    `lrs` learning rates each, `seeds` seeds from 0 up; epochs and batch size are the task's unless given. Raises
-    RunError for an unknown task and SettingError for an unknown optimizer, with the nearest names.
-    """
-    from ..optim import by_name as optimizer_by_name
-    from ..training import by_name as task_by_name
-
-    found = task_by_name(task)
-    names = [name.strip() for name in optimizers]
-    numbers = {"lrs": lrs, "seeds": seeds, "epochs": epochs, "batch": batch}
-    for what, number in numbers.items():
-        if number is not None and number < 1:
-            raise SettingError(f"{what}={number}: must be at least 1")
-    if not names or "" in names:
-        raise SettingError(f"optimizers {','.join(names)!r}: one name is empty; give names such as {','.join(DEFAULT)}")
-    grids: dict[str, list[float]] = {}
-    for given in names:
-        made = optimizer_by_name(given)
-        name = made.__name__.lower()
-        if name in grids:
-            raise SettingError(f"optimizers {','.join(names)}: {name} is named twice; name each once")
-        grids[name] = learning_rates(name, made, lrs)
-    return Plan(task, grids, list(range(seeds)), epochs or found.epochs, batch or found.batch, found.chance)
-
-
-def check_same(folder: str, saved: dict[str, Any], plan: Plan) -> None:
-    """Check that a folder's saved configuration is this plan; raises RunError that names what differs."""
-    now = plan.as_json()
+def check_same(folder: str, saved: Mapping[str, Any], plan: Plan) -> None:
+    """Check that a folder's configuration is this plan's. Raises RunError that names what differs, and how."""
     if saved.get("format") != FORMAT:
         raise RunError(
-            f"{folder}: its config.json has format {saved.get('format')!r}, this downslope writes format {FORMAT}; "
-            "resume it with the version that started it, or start anew with another --out FOLDER"
+            f"{folder}: its config.json has format {saved.get('format')!r}, this downslope ({__version__}) writes "
+            f"format {FORMAT}; go on with the version that started it ({saved.get('downslope', 'an older one')}), or "
+            "start anew with another --out FOLDER"
         )
-    differ = [name for name in now if saved.get(name) != now[name]]
+    now = plan.as_json()
+    differ = [name for name in now if name not in FREE and saved.get(name) != now[name]]
     if differ:
-        found = "; ".join(f"{name} was {_short(saved.get(name))}, now {_short(now[name])}" for name in differ)
+        found = "; ".join(_differs(name, saved.get(name), now[name]) for name in differ)
         raise RunError(
-            f"{folder}: was started with other settings ({found}); resume it with the same command, "
-            "or start anew with another --out FOLDER"
+            f"{folder}: was started with other settings ({found}); go on with the same command as before, or start "
+            "anew with another --out FOLDER"
         )
 
 
-def _short(value: Any) -> str:
-    text = ",".join(f"{k} at {len(v)} rates" for k, v in value.items()) if isinstance(value, dict) else str(value)
-    return text if len(text) <= 120 else text[:117] + "..."
+def _differs(name: str, before: Any, now: Any) -> str:
+    """What of a setting differs, as short as it can be said."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+        return f"{name} of {', '.join(keys)}"
+    words = [", ".join(map(str, x)) if isinstance(x, list) else str(x) for x in (before, now)]
+    return f"{name} was {_short(words[0])}, now {_short(words[1])}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 80 else text[:77] + "..."
