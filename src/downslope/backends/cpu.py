@@ -103,13 +103,14 @@ class Launch:
     """A table of chunks over rows of addresses, run by all threads in one native call.
 
     `rows` is an int64 array, one line per tensor; `sizes` holds each tensor's number of elements. The arrays are shared
-    with native code: write new addresses into `rows` in place.
+    with native code: write new addresses into `rows` in place. `copies` says that the rows are those of so many equal
+    sets, one after the other: each is cut into the chunks that it would have alone.
     """
 
-    def __init__(self, rows: np.ndarray, sizes: np.ndarray):
+    def __init__(self, rows: np.ndarray, sizes: np.ndarray, copies: int = 1):
         assert rows.flags.c_contiguous and rows.dtype == np.int64
         self.rows, self.elements = rows, int(sizes.sum())
-        chunk = min(max(self.elements // 64, CHUNK_ELEMENTS[0]), CHUNK_ELEMENTS[1])
+        chunk = min(max(self.elements // copies // 64, CHUNK_ELEMENTS[0]), CHUNK_ELEMENTS[1])
         counts = -(-sizes // chunk)
         row = np.repeat(np.arange(len(sizes)), counts)
         first = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
