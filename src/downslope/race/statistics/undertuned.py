@@ -1,0 +1,96 @@
+"""Rules that contain others: with enough tuning they cannot lose to what they contain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+CHOI = "Choi et al. 2019, arXiv:1910.05446"
+MA = "Ma & Yarats 2019, arXiv:1810.06801"
+FORMULA = "by its formula"
+
+
+class Inclusion(NamedTuple):
+    """`general` becomes `special` by the setting `via`; `how` says at which value, `source` who showed it.
+
+    `asked` inclusions hold only where that setting was part of the race: by default it is off."""
+
+    general: str
+    special: str
+    via: str
+    how: str
+    source: str
+    asked: bool = False
+
+
+INCLUSIONS = (
+    Inclusion("momentum", "sgd", "momentum", "momentum=0", CHOI),
+    Inclusion("nag", "sgd", "momentum", "momentum=0", CHOI),
+    Inclusion("sgd", "momentum", "momentum", "momentum above 0", FORMULA, asked=True),
+    Inclusion("qhm", "sgd", "nu", "nu=0", MA),
+    Inclusion("qhm", "momentum", "nu", "nu=1", MA),
+    Inclusion("qhm", "nag", "nu", "nu=momentum", MA),
+    Inclusion("rmsprop", "sgd", "eps", "a large eps", CHOI),
+    Inclusion("rmsprop", "momentum", "momentum", "a large eps and momentum", CHOI, asked=True),
+    Inclusion("adagrad", "sgd", "eps", "a large eps", FORMULA),
+    Inclusion("rootmeansquare", "sgd", "eps", "a large eps", FORMULA),
+    Inclusion("adadelta", "sgd", "eps", "a large eps", FORMULA),
+    Inclusion("asgd", "sgd", "lambd", "lambd=0 and alpha=0", FORMULA),
+    Inclusion("adam", "momentum", "eps", "a large eps", CHOI),
+    Inclusion("amsgrad", "momentum", "eps", "a large eps", FORMULA),
+    Inclusion("adamax", "momentum", "eps", "a large eps", FORMULA),
+    Inclusion("yogi", "momentum", "eps", "a large eps", FORMULA),
+    Inclusion("adopt", "momentum", "eps", "a large eps", FORMULA),
+    Inclusion("nadam", "nag", "eps", "a large eps", CHOI),
+    Inclusion("qhadam", "adam", "nus[0]", "nus=(1, 1)", MA),
+    Inclusion("adamw", "adam", "weight_decay", "weight_decay=0", FORMULA),
+    Inclusion("ademamix", "adamw", "alpha", "alpha=0", FORMULA),
+    Inclusion("lion", "signum", "betas[0]", "equal betas", FORMULA),
+)
+# These decay the weights beside the step; a rule whose decay goes through the gradient is no special case of them.
+DECOUPLED = frozenset({"adamw", "ademamix", "lion", "adan", "muon"})
+
+
+def contains(general: str, special: str, asked: frozenset[str] = frozenset()) -> tuple[Inclusion, ...]:
+    """The steps by which one rule becomes the other, shortest first found; empty where it does not contain it.
+
+    `asked` are the settings of the general rule that the race varies or fixes.
+    """
+    ways: list[tuple[Inclusion, ...]] = [()]
+    seen = {general}
+    while ways:
+        way = ways.pop(0)
+        here = way[-1].special if way else general
+        for step in INCLUSIONS:
+            if step.general != here or step.special in seen or (step.asked and (way or step.via not in asked)):
+                continue
+            if step.special == special:
+                return (*way, step)
+            seen.add(step.special)
+            ways.append((*way, step))
+    return ()
+
+
+def undertuned(
+    loser: str, winner: str, lost_by: float, *, searched: frozenset[str], decay: Mapping[str, float | None]
+) -> str | None:
+    """Why a decided loss says that the loser is not tuned well enough, in words; None where it says no such thing.
+
+    `searched` are the settings of the loser that the race varies, `decay` the weight decay that each of the two races
+    with, None for none. The loss must be decided: chance alone loses to a special case half of the time.
+    """
+    way = contains(loser, winner, searched)
+    if not way or (loser in DECOUPLED and winner not in DECOUPLED and decay.get(winner)):
+        return None
+    first, last = way[0], way[-1]
+    through = "" if len(way) == 1 else f" by way of {', '.join(step.special for step in way[:-1])}"
+    source = f"; {last.source}" if last.source != FORMULA else ""
+    advice = (
+        f"give it more trials, or a wider range of {first.via}"
+        if first.via in searched
+        else f"{first.via} was not searched: more trials search more settings"
+    )
+    return (
+        f"{loser} contains {winner} ({first.how}{through}{source}) and cannot lose to it once it is tuned, "
+        f"yet lost by {lost_by:.2g}; {advice}"
+    )
