@@ -100,6 +100,10 @@ class Lead(NamedTuple):
     low: float | None
     high: float | None
 
+    @property
+    def beyond_doubt(self) -> bool:
+        return self.low is not None and self.low > 0
+
 
 def lead(
     a: tuple[Sequence[float], Sequence[float]],

@@ -103,7 +103,9 @@ def confirmed(records: Iterable[Record], settings: Settings | None) -> list[Reco
 
 
 def tried(plan: Plan, records: Iterable[Record], epochs: int | None = None) -> list[Tried]:
-    """The settings that an optimizer's search has tried at a length, by default each at the longest it got to."""
+    """The settings that an optimizer's search has tried at a length, by default each at the longest it got to.
+
+    A short run that was only a probe of the time tells of no setting by default."""
     groups: dict[Settings, dict[int, list[Record]]] = {}
     for record in records:
         if record["trial"]["stage"] != "confirm":
@@ -112,6 +114,8 @@ def tried(plan: Plan, records: Iterable[Record], epochs: int | None = None) -> l
     found = []
     for settings, by_length in groups.items():
         length = max(by_length) if epochs is None else epochs
+        if epochs is None and length < plan.epochs and all(r["trial"]["stage"] == "probe" for r in by_length[length]):
+            continue
         if length in by_length:
             found.append(_tried(plan, settings, length, by_length[length]))
     return found

@@ -74,7 +74,7 @@ def contains(general: str, special: str, asked: frozenset[str] = frozenset()) ->
 def undertuned(
     loser: str, winner: str, lost_by: float, *, searched: frozenset[str], decay: Mapping[str, float | None]
 ) -> str | None:
-    """Why a decided loss says that the loser is not tuned well enough, in words; None where it says no such thing.
+    """Why a decided loss says that the loser is not tuned well enough, in words that follow "it"; None if it does not.
 
     `searched` are the settings of the loser that the race varies, `decay` the weight decay that each of the two races
     with, None for none. The loss must be decided: chance alone loses to a special case half of the time.
@@ -91,6 +91,6 @@ def undertuned(
         else f"{first.via} was not searched: more trials search more settings"
     )
     return (
-        f"{loser} contains {winner} ({first.how}{through}{source}) and cannot lose to it once it is tuned, "
+        f"contains {winner} ({first.how}{through}{source}) and cannot lose to it once it is tuned, "
         f"yet lost by {lost_by:.2g}; {advice}"
     )
