@@ -2,7 +2,7 @@
 
 Write an optimizer as its formula with the functions here and make it a torch optimizer with `optimizer`; the known ones
 are in `downslope.optim`, schedules for their settings in `downslope.schedules`. `check` a `Task` before it is trained,
-and `train` it.
+`train` it, and `race` optimizers on it.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         where,
     )
     from .optim import optimizer
+    from .race.runner import race
     from .training.run import train
     from .training.task import Task
 
@@ -58,6 +59,7 @@ __all__ = [
     "minimum",
     "optim",
     "optimizer",
+    "race",
     "schedules",
     "sign",
     "sin",
@@ -74,6 +76,7 @@ _HOME = {
     "optimizer": ".optim",
     "Task": ".training.task",
     "check": ".check",
+    "race": ".race.runner",
     "train": ".training.run",
 }
 

@@ -1,22 +1,29 @@
-"""Races: which optimizer, with which settings, on one task, within one budget, and how sure that is."""
+"""Races: which optimizer, with which settings, on one task, within one budget, and how sure that is.
+
+`downslope.race(task)` is the function `race` in here; the package itself answers to a call in the same way, so that
+`downslope.race` does the same whether or not something was imported from it before."""
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .plan import Plan
-    from .runner import Result, Watcher, race
+    from .result import Result, Several
+    from .runner import Watcher, race
     from .trial import Record, Trial
 
-__all__ = ["Plan", "Record", "Result", "Trial", "Watcher", "race"]
+__all__ = ["Plan", "Record", "Result", "Several", "Trial", "Watcher", "race"]
 
-# Where a name lives. It is imported when it is first asked for, so that `import downslope.race` costs nothing.
+# Where a name lives. It is imported when it is first asked for: a worker needs only some of it.
 _HOME = {
     "Plan": "plan",
     "Record": "trial",
-    "Result": "runner",
+    "Result": "result",
+    "Several": "result",
     "Trial": "trial",
     "Watcher": "runner",
     "race": "runner",
@@ -33,3 +40,13 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+class _Callable(ModuleType):
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        from .runner import race
+
+        return race(*args, **options)
+
+
+sys.modules[__name__].__class__ = _Callable

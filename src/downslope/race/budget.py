@@ -127,11 +127,8 @@ def rung_epochs(epochs: int) -> tuple[int, ...]:
 
 
 def promoted(count: int) -> int:
-    """How many of a rung's points go on to the next: the best third, and one of the others at random.
-
-    That one shows what pruning costs."""
-    best = math.ceil(count / 3)
-    return best + (count - best >= 3)
+    """How many of a rung's points go on to the next: the best third."""
+    return math.ceil(count / 3)
 
 
 def first_points(trials: int, rungs: tuple[int, ...], seeds: int = 1) -> int:

@@ -24,11 +24,6 @@ def points(space: Space, seed: int, start: int, count: int) -> list[dict[str, Se
     return found
 
 
-def inside(space: Space, seed: int, start: int, count: int) -> list[dict[str, Setting]]:
-    """Points numbered from `start` on, the sequence alone, as for a stretch beyond an edge."""
-    return [_point(space, _places(len(space), seed, number)) for number in range(start, start + count)]
-
-
 def _first(space: Space) -> dict[str, Setting]:
     return {d.name: d.at(0.0 if d.scale == "choices" else 0.5) for d in space if d.name == "lr" or d.rank == 0}
 

@@ -14,31 +14,30 @@ FORMAT = 2  # of the run folder
 FREE = ("format", "downslope", "untrained")  # what the same race may have otherwise
 CONFIRM = 1000  # the first seed of the second stage
 
-Scores = dict[str, float | None]
+Scores = Mapping[str, float | None]
 
 
 @dataclass(frozen=True)
 class Plan:
     """What a race will do, so that the same plan and the same journal always lead to the same next trial.
 
-    `optimizers` are the names they race under; `origins` says where the ones come from that are no optimizer of
-    downslope, as FILE.py:NAME or module:NAME. `monitor` is "metric" (more is better) or "loss". `untrained` has the
-    scores of the initial model, which is what a diverged trial counts as. `trials` is how many full trials the search
-    of each optimizer may cost, None where that is decided by the time budget after a probe; `seeds` is how many fresh
-    seeds confirm each choice (None likewise). `follow` are the trials out of `trials` that each of the two rounds after
-    the first keeps back, to go beyond an edge where the best is at one. `rungs` are the epochs of the trials of each
-    rung, the last of them `epochs`; one rung is no pruning. `search_seeds` are those that the settings are chosen by.
+    `optimizers` are the names they race under, `dimensions` what may vary of each; `origins` says where the ones come
+    from that are no optimizer of downslope, as FILE.py:NAME or module:NAME. `monitor` is "metric" (more is better) or
+    "loss". `untrained` has that score of the initial model on the "validation" and the "test" part (None where there is
+    none), which is what a diverged trial counts as. `trials` is how many full trials the search
+    of each optimizer may cost, and `seeds` how many fresh seeds confirm each choice; both are None where a budget of
+    time decides after a probe. `rungs` are the epochs of the trials of each rung, the last of them `epochs`; none is no
+    pruning. `search_seeds` are those that the settings are chosen by. `batched` is "auto" or "no".
     """
 
     task: str
     task_settings: Mapping[str, Any]
     optimizers: tuple[str, ...]
-    spaces: Mapping[str, Space]
+    dimensions: Mapping[str, Space]
     monitor: str
     epochs: int
     batch: int | None
     untrained: Scores = field(default_factory=dict)
-    has_test: bool = True
     schedule: str = "cosine"
     warmup: float = 0.05
     trials: int | None = 11
@@ -59,16 +58,17 @@ class Plan:
 
     def searched(self, optimizer: str, points: int) -> Space:
         """The dimensions that so many points of an optimizer are spread over."""
-        return by_trials(self.spaces[optimizer], points)
+        return by_trials(self.dimensions[optimizer], points)
 
-    def lr(self, optimizer: str) -> Dimension | None:
-        """The range of the learning rates of an optimizer, before any widening."""
-        return next((d for d in self.spaces[optimizer] if d.name == "lr"), None)
+    @property
+    def spaces(self) -> dict[str, dict[str, tuple[float, float, str]]]:
+        """The ranges of each optimizer's settings, before any widening: (low, high, scale)."""
+        return {name: {d.name: (d.low, d.high, d.scale) for d in space} for name, space in self.dimensions.items()}
 
     def as_json(self) -> dict[str, Any]:
-        spaces = {name: [d.as_json() for d in space] for name, space in self.spaces.items()}
+        dimensions = {name: [d.as_json() for d in space] for name, space in self.dimensions.items()}
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in vars(self).items()}
-        return {"format": FORMAT, "downslope": __version__, **plain, "spaces": spaces}
+        return {"format": FORMAT, "downslope": __version__, **plain, "dimensions": dimensions}
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> Plan:
@@ -76,7 +76,7 @@ class Plan:
         given = {
             k: tuple(v) if isinstance(v, list) else v for k, v in saved.items() if k not in ("format", "downslope")
         }
-        given["spaces"] = {name: tuple(map(Dimension.from_json, space)) for name, space in saved["spaces"].items()}
+        given["dimensions"] = {name: tuple(map(Dimension.from_json, d)) for name, d in saved["dimensions"].items()}
         return cls(**given)
 
 

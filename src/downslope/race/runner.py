@@ -2,76 +2,176 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from ..errors import SettingError
 from ..training.extras import need
-from .folder import Folder, Record, default_path
-from .leaderboard import leaderboard
-from .plan import Plan, make_plan
-from .workers import default_count, run_trials
+from . import budget as budgets
+from .batches import Batches
+from .board import board
+from .engine import Engine, NotElsewhere
+from .entrants import DEFAULT
+from .folder import Folder, default_path
+from .here import Here
+from .plan import Plan
+from .prepare import Ready, prepare
+from .referee import Round, Undecided, expected, next_step
+from .result import Result, Several
+from .trial import Record
+from .workers import Workers, default_count
 
 
 class Watcher(Protocol):
-    """What is told how a race goes on; the live table is one."""
+    """What is told how a race goes on; the live table is one. `total` is how many trials the race has in all, None
+    while a budget of time is not yet decided."""
 
     def start(self, plan: Plan, folder: Path, records: list[Record], notes: list[str]) -> None: ...
+    def begin(self, stage: str, trials: int, total: int | None) -> None: ...
     def finished(self, record: Record) -> None: ...
+    def note(self, text: str) -> None: ...
     def stop(self) -> None: ...
 
 
-class Result(NamedTuple):
-    """A race: its plan, its folder, the records of all finished trials, and the leaderboard made from them."""
-
-    plan: Plan
-    folder: Path
-    records: list[Record]
-    board: dict[str, Any]
-    interrupted: bool
-
-
 def race(
-    plan: Plan | None = None,
+    task: Any = "digits",
+    optimizers: Any = DEFAULT,
     *,
     out: str | Path | None = None,
     resume: bool = False,
     workers: int | None = None,
+    engine: str | Callable[[Ready, int], Engine] = "local",
     watch: Watcher | None = None,
-) -> Result:
-    """Run every trial of a plan (`make_plan(...)`) that is not in the folder yet, and write the leaderboard.
+    **options: Any,
+) -> Result | Several:
+    """Race optimizers on a task: which one, at which settings, within a budget, and how sure that is.
 
-    `out` is a new or empty folder, by default runs/NAME-TIME; with `resume` one that holds a race with the same plan.
-    `workers` processes, one per core by default, change the time but no result. Ctrl-C ends the race early: the result
-    is then marked as interrupted, and all finished trials are in the folder.
+    `task` is a name, a file `my_task.py`, a `Task`, or a list of them, which race one after the other. `optimizers` are
+    names, classes of `downslope.optim`, or formulas. `options`, each with its default:
 
-    Raises RunError when the folder is in the way or cannot be written, or when a trial fails otherwise than by
-    diverging.
+    - `budget` (None): "10m", "1h30m", "60 trials", "300 epochs" for the whole race, the same share for each optimizer;
+      or `trials` (11) to search with and `seeds` (5) to confirm with, each.
+    - `epochs`, `batch` (the task's), `schedule` ("cosine"; several join the search), `warmup` (0.05 of the steps).
+    - `search` (None): {"lr": (1e-4, 1e-1), "adam.eps": [1e-8, 1e-6], "task.width": [16, 64]}: what is looked for where.
+    - `rungs` (False): short trials first, of which the best third goes on to longer ones.
+    - `search_seeds` (1), `race_seed` (0), `task_settings`, `monitor` ("metric" if there is one), `sampler` ("halton"),
+      `batched` (True: trials that can, train together), `device` (a GPU if there is one), `threads` (1) of a worker.
+
+    `out` is the run folder, by default runs/NAME-TIME; where it holds the same race already, that goes on. `workers`
+    processes, one per core by default, change the time but no result, nor does a stop at any moment. Ctrl-C ends the
+    race early: the result is then marked as interrupted, and all finished trials are in the folder.
+
+    Raises SettingError for what cannot be raced, RunError when the folder is in the way or cannot be written, or when a
+    trial fails otherwise than by diverging.
     """
-    need("sklearn", "scipy", extra="race", job="a race")
-    plan = plan or make_plan()
+    need("scipy", extra="race", job="a race")
     if workers is not None and workers < 1:
         raise SettingError(f"workers={workers}: must be at least 1")
     if resume and out is None:
         raise SettingError("resume: which race? name its folder with --out FOLDER")
-    path = Path(out) if out is not None else default_path(plan.task)
-    folder = Folder.resume(path, plan) if resume else Folder.create(path, plan)
+    known = {"resume": resume, "workers": workers, "engine": engine, "watch": watch}
+    if isinstance(task, list | tuple):
+        return _several(task, optimizers, None if out is None else Path(out), known, options)
+    ready = prepare(task, optimizers, **options)
+    path = Path(out) if out is not None else default_path(ready.plan.task)
+    return _race(ready, path, **known)
+
+
+def _several(
+    tasks: Iterable[Any], optimizers: Any, out: Path | None, known: dict[str, Any], options: dict[str, Any]
+) -> Several:
+    """One race after the other, each in a folder of its own below `out`."""
+    ready = [prepare(task, optimizers, **options) for task in tasks]  # what is wrong is said before the first begins
+    names = [Path(one.plan.task).stem for one in ready]
+    if not names:
+        raise SettingError("race: no task is given; give a name such as digits, or a file")
+    if len(set(names)) < len(names):
+        raise SettingError(f"tasks {', '.join(names)}: one is named twice; name each once")
+    out = out or default_path("races")
+    results = []
+    for name, one in zip(names, ready):
+        results.append(_race(one, out / name, **known))
+        if results[-1].interrupted:
+            break
+    return Several.of(out, results, complete=len(results) == len(ready) and not results[-1].interrupted)
+
+
+def _race(ready: Ready, path: Path, *, resume: bool, workers: int | None, engine: Any, watch: Watcher | None) -> Result:
+    folder = Folder(path, ready.plan, resume=resume)
+    plan = folder.plan
     interrupted = False
+    runs: Engine | None = None
     try:
         if watch:
-            watch.start(plan, path, folder.records, folder.notes)
-        done = folder.done()
-        todo = [trial for trial in plan.trials() if trial not in done]
-        for record in run_trials(plan, todo, workers or default_count()):
-            folder.append(record)
-            if watch:
-                watch.finished(record)
+            watch.start(plan, path, list(folder.journal.records.values()), folder.notes)
+        count = workers or (default_count(plan.threads) if plan.device == "cpu" else 1)
+        runs = _engine(ready, engine, count, folder, watch)
+        batches = Batches(ready, folder)
+        while (step := next_step(plan, folder.journal)) is not None:
+            if isinstance(step, Undecided):
+                read = budgets.read(plan.budget or "")
+                points = len(plan.search_seeds)
+                folder.append(budgets.timed(read, step.costs, step.spent, count, plan.seeds, points))
+                continue
+            try:
+                _round(step, batches, runs, folder, watch)
+            except NotElsewhere as error:
+                _note(f"no other process can train this ({error}); training in this one", folder, watch)
+                runs.close()
+                runs = Here(ready.bench, plan.threads)
     except KeyboardInterrupt:
         interrupted = True
     finally:
         if watch:
             watch.stop()
+        if runs is not None:
+            runs.close()
         folder.close()
-    board = leaderboard(plan, folder.records)
-    folder.write_leaderboard(board)
-    return Result(plan, path, folder.records, board, interrupted)
+    journal = folder.journal
+    records = list(journal.records.values())
+    total = expected(plan, journal) if interrupted else len(records)
+    made = board(plan, records, journal.decisions, expected=total)
+    made["notes"] = [*made.get("notes", []), *folder.notes]
+    folder.write_board(made)
+    return Result(plan, path, records, journal.decisions, made, interrupted)
+
+
+def _engine(ready: Ready, engine: Any, count: int, folder: Folder, watch: Watcher | None) -> Engine:
+    if callable(engine):
+        return engine(ready, count)  # type: ignore[no-any-return]
+    if engine not in ENGINES:
+        raise SettingError(f"engine={engine!r}: known are {', '.join(ENGINES)}")
+    if engine == "local" and ready.kit.why:
+        _note(f"training in this process alone: {ready.kit.why}", folder, watch)
+        return Here(ready.bench, ready.plan.threads)
+    return ENGINES[engine](ready, count)
+
+
+ENGINES: dict[str, Callable[[Ready, int], Engine]] = {
+    "local": lambda ready, count: Workers(ready.kit, count),
+    "here": lambda ready, count: Here(ready.bench, ready.plan.threads),
+}
+
+
+def _round(step: Round, batches: Batches, engine: Engine, folder: Folder, watch: Watcher | None) -> None:
+    """Run what is missing of a round."""
+    for line in step.told:
+        if line not in folder.journal.decisions:
+            folder.append(line)
+    jobs = batches.jobs(step)
+    if watch:
+        missing = len(folder.journal.missing(step.trials))
+        watch.begin(step.name, missing, expected(folder.plan, folder.journal))
+    for done in engine.run(jobs):
+        for text in done.notes:
+            _note(text, folder, watch)
+        for record in done.records:
+            if folder.append(record) and watch:
+                watch.finished(record)
+
+
+def _note(text: str, folder: Folder, watch: Watcher | None) -> None:
+    folder.notes.append(text)
+    if watch:
+        watch.note(text)

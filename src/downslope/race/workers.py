@@ -1,161 +1,159 @@
-"""Worker processes: each trains one trial at a time on one thread."""
+"""The local engine: worker processes, each of which trains one job at a time on its own threads."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import multiprocessing
 import os
-import signal
-import threading
+import subprocess
+import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from typing import Any, cast
 
-from ..errors import DownslopeError, RunError
-from .plan import Plan, Trial
+from ..errors import RunError
+from .bench import Kit
+from .engine import Done, Job, NotElsewhere, again
+
+# A fork of a process with torch's threads in it may hang, and multiprocessing's spawn runs the user's script again; so
+# a worker is a fresh Python that is told where to import from.
+BOOT = "import sys; sys.path[:] = sys.argv[3].split('\\n'); from downslope.race.worker import work; "
+BOOT += "work(int(sys.argv[1]), int(sys.argv[2]))"
+ROOM = 600e6
+"""Bytes that a worker is given room for: torch alone takes about half of that."""
 
 
-def default_count() -> int:
-    """As many workers as cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def default_count(threads: int = 1) -> int:
+    """As many workers as there are cores for, and memory."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = cores // threads
+    with contextlib.suppress(ValueError, OSError, AttributeError):
+        count = min(count, int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // ROOM))
+    return max(1, count)
 
 
-def run_trials(plan: Plan, trials: Sequence[Trial], count: int) -> Iterator[dict[str, Any]]:
-    """The record of every trial, in the order in which they finish.
+class _Worker:
+    """A process, the pipe to it, whether it has said that it is ready, and the job it has, if any."""
 
-    A record depends on its trial alone (its seconds apart), so the set of them does not depend on `count`. Whatever
-    ends the iteration ends the workers. Raises RunError when a trial or a worker fails other than by diverging.
-    """
-    waiting = deque(trials)
-    workers: dict[Connection, tuple[BaseProcess, Trial]] = {}
-    started: list[tuple[Connection, BaseProcess]] = []
-    try:
-        with _deaf_to_interrupts():
-            for _ in range(min(count, len(waiting))):
-                started.append(_start(plan))
-        for connection, process in started:
-            workers[connection] = process, _send(connection, waiting.popleft())
-        while workers:
-            for ready in wait(list(workers)):
-                connection = cast(Connection, ready)
-                process, trial = workers.pop(connection)
-                answer = _receive(connection, process, trial)
-                if waiting:
-                    workers[connection] = process, _send(connection, waiting.popleft())
-                yield answer
-    finally:
-        for connection, process in started:
-            connection.close()
-            process.terminate()
-        for _, process in started:
-            process.join()
+    def __init__(self, kit: Kit) -> None:
+        self.pipe, there = multiprocessing.Pipe()
+        end, self.life = os.pipe()
+        words = [sys.executable, "-c", BOOT, str(there.fileno()), str(end), "\n".join(kit.path)]
+        self.process = subprocess.Popen(
+            words,
+            pass_fds=(there.fileno(), end),
+            stdin=subprocess.DEVNULL,
+            stdout=2,  # what a task prints is not the race's answer
+            start_new_session=True,  # Ctrl-C is for the race, which ends its workers
+        )
+        there.close()
+        os.close(end)
+        self.job: Job | None = None
+        self.ready = False
+        self.send(kit)
 
+    def send(self, thing: Any) -> None:
+        with contextlib.suppress(BrokenPipeError):  # its death is found when its answer is waited for
+            self.pipe.send(thing)
 
-def run_one(plan: Plan, trial: Trial) -> dict[str, Any]:
-    """Train one trial here and now; its record."""
-    from ..optim import by_name
-    from ..training import train
+    def give(self, job: Job) -> None:
+        self.job = job
+        self.send(job)
 
-    task, data = _task(plan.task)
-    make = by_name(trial.optimizer)
-    outcome = train(
-        task,
-        data,
-        lambda parameters: make(parameters, lr=trial.lr),
-        seed=trial.seed,
-        epochs=plan.epochs,
-        batch=plan.batch,
-    )
-    diverged = outcome.diverged_at is not None
-    return {
-        "optimizer": trial.optimizer,
-        "lr": trial.lr,
-        "seed": trial.seed,
-        "diverged": diverged,
-        "diverged_at_step": outcome.diverged_at,
-        "steps": outcome.steps,
-        "validation_accuracy": None if diverged else outcome.validation_accuracy[-1],
-        "validation_loss": None if diverged else outcome.validation_loss[-1],
-        "test_accuracy": outcome.test_accuracy,
-        "curve": {
-            "train_loss": outcome.train_loss,
-            "validation_loss": outcome.validation_loss,
-            "validation_accuracy": outcome.validation_accuracy,
-        },
-        "seconds": round(outcome.seconds, 4),
-    }
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.pipe.close()
+        os.close(self.life)
 
 
-@functools.cache
-def _task(name: str) -> Any:
-    from ..training import by_name
-    from ..training.rng import seeded
+class Workers:
+    """Runs jobs on up to `count` processes, which live as long as the race.
 
-    task = by_name(name)
-    with seeded(0):  # the same data in every worker, whatever it is drawn from
-        return task, task.make_data()
+    A job whose worker dies, or is short of memory, is tried again: its trials in two halves, a single one once more.
+    Raises NotElsewhere where no worker can have the task or an optimizer."""
 
+    def __init__(self, kit: Kit, count: int) -> None:
+        self.kit, self.count = kit, count
+        self._workers: list[_Worker] = []
+        self._most = sys.maxsize  # trials at a time, once memory was short
 
-def _work(connection: Connection, plan: Plan) -> None:
-    import torch
+    def run(self, jobs: Sequence[Job]) -> Iterator[Done]:
+        waiting = deque(jobs)
+        try:
+            self._start(len(waiting))
+            for worker in self._workers:
+                if worker.ready:
+                    self._next(worker, waiting)
+            while waiting or any(worker.job for worker in self._workers):
+                for pipe in wait([worker.pipe for worker in self._workers]):
+                    worker = next(w for w in self._workers if w.pipe is cast(Connection, pipe))
+                    done = self._heard(worker, waiting)
+                    if done is not None:
+                        yield done
+        except BaseException:
+            self.close()
+            raise
 
-    torch.set_num_threads(1)
-    with contextlib.suppress(EOFError, BrokenPipeError):  # the race is over, or gone
-        while True:
-            trial = connection.recv()
-            try:
-                answer: Any = run_one(plan, trial)
-            except DownslopeError as error:
-                answer = error
-            except Exception as error:
-                answer = RunError(f"{_words(trial)}: {type(error).__name__}: {error}")
-            connection.send(answer)
+    def close(self) -> None:
+        for worker in self._workers:
+            worker.end()
+        self._workers = []
 
+    def _start(self, jobs: int) -> None:
+        while len(self._workers) < min(self.count, jobs):
+            self._workers.append(_Worker(self.kit))
 
-def _start(plan: Plan) -> tuple[Connection, BaseProcess]:
-    context = multiprocessing.get_context("spawn")  # a fork of a process with torch's threads in it may hang
-    here, there = context.Pipe()
-    process = context.Process(target=_work, args=(there, plan), daemon=True)
-    process.start()
-    there.close()  # so that the death of the worker is the end of the pipe
-    return here, process
+    def _next(self, worker: _Worker, waiting: deque[Job]) -> None:
+        worker.job = None
+        while waiting and len(waiting[0].trials) > self._most:
+            waiting.extendleft(reversed(waiting.popleft().halves()))
+        if waiting:
+            worker.give(waiting.popleft())
 
+    def _heard(self, worker: _Worker, waiting: deque[Job]) -> Done | None:
+        """Take in what a worker says, or its death, and give it the next job."""
+        job = worker.job
+        try:
+            kind, said = worker.pipe.recv()
+        except (EOFError, ConnectionResetError):
+            return self._died(worker, waiting)
+        if kind == "elsewhere":
+            raise NotElsewhere(said)
+        if kind == "error":
+            raise said
+        if kind == "memory":
+            assert job is not None
+            notes = [self._again(job, "ran out of memory", waiting)]
+            self._next(worker, waiting)
+            return Done([], notes)
+        worker.ready = True
+        self._next(worker, waiting)
+        return Done(said) if kind == "done" else None
 
-def _send(connection: Connection, trial: Trial) -> Trial:
-    with contextlib.suppress(BrokenPipeError):  # a dead worker is found when its answer is waited for
-        connection.send(trial)
-    return trial
+    def _died(self, worker: _Worker, waiting: deque[Job]) -> Done | None:
+        worker.process.wait()
+        code, job = worker.process.returncode, worker.job
+        worker.end()
+        self._workers.remove(worker)
+        if job is None and not worker.ready:
+            raise RunError(f"a worker process could not start (exit code {code}); race with fewer --workers")
+        self._workers.append(_Worker(self.kit))
+        if job is None:  # it had nothing to do
+            return None
+        how = "was killed, as for want of memory" if code == -9 else f"ended with exit code {code}"
+        return Done([], [self._again(job, f"its worker process {how}", waiting)])
 
-
-def _receive(connection: Connection, process: BaseProcess, trial: Trial) -> dict[str, Any]:
-    try:
-        answer = connection.recv()
-    except (EOFError, ConnectionResetError):
-        process.join(timeout=10)
-        raise RunError(
-            f"{_words(trial)}: its worker process died (exit code {process.exitcode}); what was finished before is "
-            "kept, go on with --resume, with --workers 1 if memory was short"
-        ) from None
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
-
-
-def _words(trial: Trial) -> str:
-    return f"{trial.optimizer} at learning rate {trial.lr:g}, seed {trial.seed}"
-
-
-@contextlib.contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Processes started in here ignore Ctrl-C for life: the race itself hears it and ends them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+    def _again(self, job: Job, why: str, waiting: deque[Job]) -> str:
+        found = again(job, why)
+        if found is None:
+            raise RunError(
+                f"{job.words()}: {why}, twice; what was finished before is kept: go on with the same command, with "
+                "--workers 1 if memory was short"
+            )
+        jobs, note = found
+        if len(job.trials) > 1:
+            self._most = min(self._most, max(len(j.trials) for j in jobs))
+        waiting.extend(jobs)  # at the end, when others may have freed memory
+        return note

@@ -1,0 +1,69 @@
+"""Which trials of a round train together: decided once for a race, and kept in its journal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from .common import SCHEDULE
+from .engine import Job
+from .folder import Folder
+from .prepare import Ready
+from .referee import Round
+from .trial import Trial
+
+
+class Batches:
+    """Makes the jobs of a round.
+
+    Whether an optimizer's trials can train together, and how many at a time, is tried once and written down. From then
+    on the groups of a round are fixed by the round alone: in a group of which one is missing all train again, and only
+    what was missing is kept, so that no number depends on when a race was stopped.
+    """
+
+    def __init__(self, ready: Ready, folder: Folder) -> None:
+        self.ready, self.folder = ready, folder
+
+    def jobs(self, step: Round) -> list[Job]:
+        """The jobs of what is missing of a round, the large ones first."""
+        missing = set(self.folder.journal.missing(step.trials))
+        jobs = []
+        for trials in _alike(step.trials):
+            if not missing.intersection(trials):
+                continue
+            size = self._size(trials)
+            for start in range(0, len(trials), size):
+                group = tuple(trials[start : start + size])
+                if len(group) > 1 and missing.intersection(group):
+                    jobs.append(Job(group, batched=True))
+                else:
+                    jobs += [Job((trial,)) for trial in group if trial in missing]
+        return sorted(jobs, key=lambda job: -len(job.trials))
+
+    def _size(self, trials: Sequence[Trial]) -> int:
+        """How many of such trials train at a time; 1 where they do so alone."""
+        name = trials[0].optimizer
+        if self.folder.plan.batched != "auto" or len(trials) < 2:
+            return 1
+        decided = self.folder.journal.decision("batching", optimizer=name)
+        if decided is None:
+            decided = {"decision": "batching", "optimizer": name, **self._try(trials)}
+            self.folder.append(decided)
+        return int(decided["size"])
+
+    def _try(self, trials: Sequence[Trial]) -> dict[str, Any]:
+        try:
+            from .batched import can_batch
+        except ImportError:
+            return {"size": 1, "why": "not built"}
+        task, data = self.ready.bench.at(trials[0].of_task)
+        return dict(can_batch(task, data, self.ready.bench.common, list(trials)))
+
+
+def _alike(trials: Sequence[Trial]) -> Iterator[list[Trial]]:
+    """The trials in groups of which nothing but numbers and the seed differ, in the order of the round."""
+    groups: dict[Any, list[Trial]] = {}
+    for trial in trials:
+        key = (trial.optimizer, trial.epochs, dict(trial.settings).get(SCHEDULE), repr(trial.of_task))
+        groups.setdefault(key, []).append(trial)
+    yield from groups.values()

@@ -1,0 +1,116 @@
+"""Where trials are trained: a task with its data at hand, in whatever process."""
+
+from __future__ import annotations
+
+import pickle
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import DownslopeError, RunError
+from .common import Common
+from .engine import Job, NotElsewhere, short_of_memory
+from .trial import Record, Setting, Trial
+
+
+class Bench:
+    """A task, its data, and what trials share. `run` trains the trials of a job, one after the other or together.
+
+    The data are made once for each choice of the task's settings, from the same seed in every process."""
+
+    def __init__(self, task: Any, common: Common, data: Any = None) -> None:
+        self.task, self.common = task, common
+        self._made: dict[str, tuple[Any, Any]] = {} if data is None else {repr({}): (task, data)}
+
+    def run(self, job: Job) -> list[Record]:
+        """The records of a job's trials. Raises MemoryError where memory is short, RunError that names the trial where
+        one fails otherwise than by diverging."""
+        since = time.perf_counter()
+        try:
+            task, data = self.at(job.trials[0].of_task)
+            if job.batched:
+                from .batched import run_batch
+
+                records = list(run_batch(task, data, self.common, list(job.trials)))
+            else:
+                from .alone import run_alone
+
+                records = []
+                for trial in job.trials:
+                    _restart(data, trial)
+                    records.append(run_alone(task, data, self.common, trial))
+        except DownslopeError as error:
+            raise RunError(f"{job.words()}: {error}") from error
+        except Exception as error:
+            if short_of_memory(error):
+                raise MemoryError(str(error)) from error
+            raise RunError(f"{job.words()}: {type(error).__name__}: {error}") from error
+        each = (time.perf_counter() - since) / len(records)
+        return [{**record, "wall": round(each, 4)} for record in records]
+
+    def at(self, settings: Mapping[str, Setting]) -> tuple[Any, Any]:
+        """The task with some of its settings, and its data."""
+        key = repr(dict(sorted(settings.items())))
+        if key not in self._made:
+            from ..training.rng import seeded
+
+            task = self.task.with_settings(**settings) if settings else self.task
+            with seeded(0):
+                self._made[key] = task, task.make_data()
+        return self._made[key]
+
+
+def _restart(data: Any, trial: Trial) -> None:
+    """A DataLoader with a generator of its own starts from the trial's seed, whatever was trained before."""
+    for part in (data.train, data.validation, data.test):
+        if part is not None and part.loader is not None and part.loader.generator is not None:
+            part.loader.generator.manual_seed(trial.seed)
+
+
+@dataclass(frozen=True)
+class Kit:
+    """What another process needs to set up the same bench, and can be pickled.
+
+    `task` is a name or file, or a pickled Task; `common` are the fields of Common that are no classes; `origins` says
+    where a user's optimizers come from. A kit that cannot leave this process says `why` not.
+    """
+
+    task: str | bytes
+    task_settings: Mapping[str, Any]
+    common: Mapping[str, Any]
+    origins: Mapping[str, str]
+    threads: int = 1
+    why: str = ""
+    path: list[str] = field(default_factory=list)
+
+    def bench(self) -> Bench:
+        """The bench. Raises NotElsewhere where the task or an optimizer cannot be had here."""
+        import torch
+
+        from ..training.task import by_name
+        from .entrants import load
+
+        if self.why:
+            raise NotElsewhere(self.why)
+        torch.set_num_threads(self.threads)
+        try:
+            task = by_name(self.task) if isinstance(self.task, str) else pickle.loads(self.task)
+            classes = {name: load(origin) for name, origin in self.origins.items()}
+        except Exception as error:
+            raise NotElsewhere(str(error)) from error
+        return Bench(task.with_settings(**self.task_settings), Common(**self.common, classes=classes))
+
+
+def portable(task: Any) -> tuple[str | bytes, str]:
+    """A task as another process can have it, and why it cannot, if so."""
+    from pathlib import Path
+
+    from ..training.task import bundled
+
+    if task.name in bundled() or (task.name.endswith(".py") and Path(task.name).is_file()):
+        return task.name, ""
+    try:
+        return pickle.dumps(task), ""
+    except Exception as error:
+        return b"", f"the task {task.name} cannot be sent to another process ({error})"
