@@ -41,7 +41,7 @@ def code(
     note += f"# and with {_words({name: own[name] for name in sorted(parts)})}\n" if parts else ""
     torch = _torch(optimizer, defaults, arguments, lr, rate)
     return {
-        "downslope": note + _downslope(optimizer, made, arguments, lr, rate),
+        "downslope": note + _downslope(origin or optimizer, made, arguments, lr, rate),
         "torch": None if torch is None else note + torch,
     }
 
@@ -72,10 +72,16 @@ def _downslope(optimizer: str, made: Any, arguments: Settings, lr: Any, rate: An
     scheduled = isinstance(rate, Schedule)
     if rate is not None:
         given.insert(0, f"lr=schedules.{rate!r}" if scheduled else f"lr={rate!r}")
-    name = f"optim.{made.__name__}" if made is not None else optimizer  # a class of the user's own
-    imports = [*(["optim"] if made is not None else []), *(["schedules"] if scheduled else [])]
-    first = f"from downslope import {', '.join(imports)}\n\n" if imports else ""
-    return f"{first}optimizer = {name}({', '.join(['model.parameters()', *given])})\n"
+    place, _, own = optimizer.rpartition(":")  # of a rule of the user's own
+    formula = made is None and place and own[:1].islower()  # a class, too, where it was made by the decorator
+    word = "optim" if made is not None else "optimizer" if formula else ""
+    imports = [*([word] if word else []), *(["schedules"] if scheduled else [])]
+    first = f"from downslope import {', '.join(imports)}\n" if imports else ""
+    first += f"from {place.removesuffix('.py').rpartition('/')[2]} import {own}\n" if place else ""
+    first += "\n" if first else ""
+    name = f"optim.{made.__name__}" if made is not None else f"optimizer({own})" if formula else own
+    hint = f"  # {own}(...) where it is a class already" if formula else ""
+    return f"{first}optimizer = {name}({', '.join(['model.parameters()', *given])}){hint}\n"
 
 
 # ---- torch
@@ -96,7 +102,7 @@ def _torch(optimizer: str, defaults: Settings, arguments: Settings, lr: Any, rat
     if not hasattr(torch.optim, name or "-") or not known.issuperset(arguments):
         return None
     scheduled = isinstance(rate, Schedule)
-    if scheduled and (constant_only or optimizer in ("asgd", "rprop")):  # torch's ASGD takes a new lr a step late
+    if scheduled and constant_only:
         return None
     given = [f"lr={lr!r}", *(f"{k}={v!r}" for k, v in {**arguments, **extra}.items())]
     text = f"optimizer = torch.optim.{name}({', '.join(['model.parameters()', *given])})\n"
