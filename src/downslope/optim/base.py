@@ -17,7 +17,7 @@ from ..errors import SettingError, StateError
 from . import around, checkpoint, settings, states
 from .around import OWN
 from .batch import Batch, Member
-from .follow import Follower, at, followers
+from .follow import Follower, at, followers, is_scheduled
 from .table import same
 from .untraced import untraced
 
@@ -159,6 +159,9 @@ class Optimizer(torch.optim.Optimizer):
             raise StateError(
                 f"{type(self).__name__}: the parameters hold their average; leave swap_average() before the next step"
             )
+        if self.steps == 0 and not self.state and self._is_birth():
+            self._gather()
+            return
         self._follow()
         batch, grads = self._gather()
         if batch is not None:
@@ -169,6 +172,16 @@ class Optimizer(torch.optim.Optimizer):
                 return
             batch.run(options)
         self.steps += 1
+
+    def _is_birth(self) -> bool:
+        """Whether this is the step by which torch.distributed.checkpoint has the states made: with the learning rates
+        set to 0, and gradients of 0. To schedules, which begin with the first real step, it is none."""
+        groups = self.param_groups
+        return (
+            (any(self.schedules) or around.is_scheduled(self))
+            and all(not is_scheduled(group["lr"]) and float(group["lr"]) == 0 for group in groups if "lr" in group)
+            and all(p.grad is None or not p.grad.any() for group in groups for p in group["params"])
+        )
 
     def _plan(self, group: dict[str, Any]) -> Plan:
         function = type(self).choose(group)

@@ -12,6 +12,8 @@ import torch
 from ..backends import eager, once
 from ..compiler.plan import Plan
 from ..errors import SettingError
+from . import sharding
+from .sharding import local
 from .table import Table, native, overlapping
 
 LOW = (torch.float16, torch.bfloat16)
@@ -90,9 +92,10 @@ class Batch:
             keyed.setdefault((id(member.group), member.plan, *line), []).append(member)
         self.classes = [Class(group) for group in keyed.values()]
 
-        shared = overlapping([m.param for m in members])
+        self._shared = any(sharding.is_shared(m.param) for m in members)
+        overlaps = overlapping([local(m.param) for m in members])
         quick = [
-            i not in shared and not m.group.get("differentiable") and native(m.param, m.state, m.plan)
+            i not in overlaps and not m.group.get("differentiable") and native(m.param, m.state, m.plan)
             for i, m in enumerate(members)
         ]
         width = max((len(c.plan.slots) for c in self.classes), default=0)
@@ -104,6 +107,12 @@ class Batch:
         self._slow = [i for i, is_quick in enumerate(quick) if not is_quick]
         self._class_of = [self.classes[line[id(m)]] for m in members]
         self._table = Table([m.param for m in rows], [m.state for m in rows], [m.plan for m in rows], lines)
+        if self._shared:  # a gradient's squares are summed with those of the same mesh dimensions
+            for m in members:
+                sharding.check(m.param)
+            keys = [sharding.key(m.param) for m in members]
+            self._keys = [*dict.fromkeys(keys)]
+            self._kinds = np.array([self._keys.index(key) for key in keys])
 
     def fits(self, grads: list[torch.Tensor]) -> bool:
         """Whether everything is still where it was: addresses, step counts, scalar states."""
@@ -115,6 +124,12 @@ class Batch:
 
     def take(self, grads: list[torch.Tensor]) -> None:
         """This step's gradients, in the order of the members."""
+        if self._shared:
+            grads = [
+                # torch differentiates through a DTensor as a whole
+                g if m.group.get("differentiable") else sharding.local_gradient(g, m.param)
+                for g, m in zip(grads, self.members)
+            ]
         self._grads = grads
         self._held = self._table.take(self._of_table(grads))
 
@@ -123,14 +138,27 @@ class Batch:
 
     def norm(self) -> float:
         """The global norm of the gradients, accumulated in double: one read of them."""
+        if self._shared:
+            return self._norm_over_meshes()
         total = self._table.launch.sum_of_squares() if self._quick else 0.0
         for i in self._slow:
-            total += float(torch.linalg.vector_norm(self._grads[i].detach(), dtype=_norm_dtype(self._grads[i]))) ** 2
+            total += _sum_of_squares(self._grads[i])
         return total**0.5
+
+    def _norm_over_meshes(self) -> float:
+        sums = self._table.sums_of_squares(self._kinds[self._quick], len(self._keys))
+        for i in self._slow:
+            sums[self._kinds[i]] += _sum_of_squares(local(self._grads[i]))
+        reduced = [sharding.reduce_by_key([float(each)], key)[0] for each, key in zip(sums, self._keys)]
+        return float(sum(reduced) ** 0.5)
 
     def finite(self) -> bool:
         """Whether every gradient is finite, looked at one by one: for when a norm is not."""
-        return all(bool(torch.isfinite(g).all()) for g in self._grads)
+        found = [bool(torch.isfinite(local(g)).all()) for g in self._grads]
+        if not self._shared:
+            return all(found)
+        bad = [sum(not ok for ok, kind in zip(found, self._kinds) if kind == i) for i in range(len(self._keys))]
+        return not any(sharding.reduce_by_key([float(n)], key)[0] for n, key in zip(bad, self._keys))
 
     def run(self, options: Mapping[str, float]) -> None:
         """Update every parameter and state. `options` are the scalars of the transforms."""
@@ -151,10 +179,16 @@ class Batch:
         self._expected = self._bank[self._places]
         if self._quick:
             self._table.launch.update()
-            _note_change(self._table.params)
+            _note_change(self._table.changed)
+        if self._shared:
+            _note_change([self.members[i].param for i in self._slow])  # whose parts are written beneath them
         for i in self._slow:
             _run_eagerly(self.members[i], self._grads[i], slow_scalars[self._class_of[i]])
         self._grads = self._held = []
+
+
+def _sum_of_squares(grad: torch.Tensor) -> float:
+    return float(torch.linalg.vector_norm(grad.detach(), dtype=_norm_dtype(grad))) ** 2
 
 
 def _norm_dtype(grad: torch.Tensor) -> torch.dtype:
@@ -174,6 +208,8 @@ def _note_change(tensors: list[torch.Tensor]) -> None:
 def _run_eagerly(member: Member, grad: torch.Tensor, scalars: dict[str, Any]) -> None:
     """One parameter through torch operations. Complex numbers are updated as pairs of real ones, as in torch."""
     tensors = {"p": member.param, "g": grad} | {name: member.state[name] for name in member.plan.tensors[2:]}
+    if not member.group.get("differentiable"):
+        tensors = {name: local(t) for name, t in tensors.items()}
     if member.param.is_complex():
         tensors = {name: torch.view_as_real(t) for name, t in tensors.items()}
     work = torch.float32 if member.param.dtype in LOW else tensors["p"].dtype

@@ -10,7 +10,7 @@ import torch
 
 from ..compiler.plan import Plan
 from ..errors import SettingError, StateError
-from . import around
+from . import around, sharding
 from .follow import plateaus
 from .states import name_of, start
 
@@ -217,7 +217,7 @@ def _like_parameter(kind: str, called: str, key: str, value: Any, param: torch.T
             f"{kind}: the saved {key} of {called} is {value.dtype}, the parameter {param.dtype}; states are not cast "
             "silently: convert the state dict, or the model, first"
         )
-    return torch.empty_like(param, requires_grad=False).copy_(value)
+    return sharding.copied(value.detach(), param)
 
 
 def _listed(names: Iterable[Any]) -> str:

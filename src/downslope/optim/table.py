@@ -12,6 +12,7 @@ import torch
 from ..backends import cpu
 from ..backends.llvm import HEAD, NORM, SLOTS, UPDATE
 from ..compiler.plan import Plan
+from .sharding import address, is_shared, local, local_gradient
 
 DATA_PTR = torch.Tensor.data_ptr
 NBYTES = attrgetter("nbytes")
@@ -25,12 +26,15 @@ class Table:
     def __init__(self, params: list[torch.Tensor], states: list[dict[str, Any]], plans: list[Plan], lines: np.ndarray):
         """`lines[i]` is the address of the slots' values for row i."""
         self.params, self.states = params, states
+        self._address = address if any(map(is_shared, params)) else DATA_PTR
+        self._locals = [*map(local, params)]
+        self.changed = params if self._address is DATA_PTR else [*params, *self._locals]  # what autograd hears of
         width = max((len(plan.tensors) for plan in plans), default=2)
         self.rows = np.zeros((len(params), HEAD + width), dtype=np.int64)
         for row, param, plan in zip(self.rows, params, plans):
             row[UPDATE], row[NORM] = cpu.update(plan, param.dtype), cpu.norm(param.dtype)
         self.rows[:, SLOTS] = lines
-        self.rows[:, HEAD] = self._params = [*map(DATA_PTR, params)]
+        self.rows[:, HEAD] = self._params = [*map(self._address, params)]
         self._columns = []  # each state's name, the dictionaries that hold it, and its addresses
         for word in range(2, width):
             names: dict[str, list[int]] = {}
@@ -39,26 +43,34 @@ class Table:
                     names.setdefault(plan.tensors[word], []).append(i)
             for name, places in names.items():
                 holders, get = [states[i] for i in places], itemgetter(name)
-                addresses = [*map(DATA_PTR, map(get, holders))]
+                addresses = [*map(self._address, map(get, holders))]
                 self.rows[places, HEAD + word] = addresses
                 self._columns.append((get, holders, addresses))
         self._bytes = [*map(NBYTES, params)]
         self._sure = False
-        self._contiguous = all(p.is_contiguous() for p in params)
+        self._contiguous = all(p.is_contiguous() for p in self._locals)
         self._grads: list[int] = []
-        sizes = [p.numel() for p in params]
+        sizes = [p.numel() for p in self._locals]
         self.launch = cpu.Launch(self.rows, np.array(sizes, dtype=np.int64))
         # A contiguous tensor of several elements never holds its values negated (the imaginary part of a conjugate is
         # strided); one of a single element may.
         self._single = [i for i, size in enumerate(sizes) if size == 1]
 
+    def sums_of_squares(self, kinds: np.ndarray, count: int) -> np.ndarray:
+        """The sum of the squares of the gradients of each of several kinds of rows, in double."""
+        self.launch.sum_of_squares()
+        row = (self.launch.chunks[:, 0] - self.rows.ctypes.data) // self.rows.strides[0]
+        return np.bincount(kinds[row], self.launch.partial, count)
+
     def fits(self, grads: list[torch.Tensor]) -> bool:
         """Whether parameters and states are still where the rows say, and the gradients as large."""
         try:
             return (
-                [*map(DATA_PTR, self.params)] == self._params
+                [*map(self._address, self.params)] == self._params
                 and self._as_large(grads)
-                and all([*map(DATA_PTR, map(get, holders))] == addresses for get, holders, addresses in self._columns)
+                and all(
+                    [*map(self._address, map(get, holders))] == addresses for get, holders, addresses in self._columns
+                )
             )
         except KeyError:  # a state is gone
             return False
@@ -69,15 +81,19 @@ class Table:
         return self._sure
 
     def take(self, grads: list[torch.Tensor]) -> list[torch.Tensor]:
-        """Write the addresses of this step's gradients. Returns what must stay alive while the kernels run: the
-        gradients, copied where their memory is laid out differently from their parameter's."""
+        """Write the addresses of this step's gradients, of which the local parts are given. Returns what must stay
+        alive while the kernels run: the gradients, copied where their memory is laid out differently from their
+        parameter's."""
         quick = self._contiguous and all(map(torch.Tensor.is_contiguous, grads))
         quick = quick and (self._sure or self._as_large(grads))
         self._sure = False
         if not quick or any(grads[i].is_neg() for i in self._single):
-            grads = [g if alike(g, p) else _laid_out_like(p, g) for g, p in zip(grads, self.params)]
+            grads = [g if alike(g, p) else _laid_out_like(p, g) for g, p in zip(grads, self._locals)]
         addresses = [*map(DATA_PTR, grads)]
         if addresses != self._grads:
+            if 0 in addresses:  # no element, or a DTensor, which has no memory of its own
+                for grad, param in zip(grads, self._locals):
+                    local_gradient(grad, param)
             self.rows[:, HEAD + 1] = self._grads = addresses
         return grads
 
@@ -105,6 +121,7 @@ def dense(t: torch.Tensor) -> bool:
 
 def native(param: torch.Tensor, state: dict[str, Any], plan: Plan) -> bool:
     """Whether the compiled kernels cover a parameter and its states; the eager back end covers the rest."""
+    param, states = local(param), [local(state[name]) for name in plan.tensors[2:]]
     return (
         param.device.type == "cpu"
         and param.dtype in cpu.REAL
@@ -112,7 +129,7 @@ def native(param: torch.Tensor, state: dict[str, Any], plan: Plan) -> bool:
         and param.layout is torch.strided
         and dense(param)
         and not param.is_neg()
-        and all(alike(state[name], param) and state[name].shape == param.shape for name in plan.tensors[2:])
+        and all(alike(t, param) and t.shape == param.shape for t in states)
     )
 
 
@@ -123,7 +140,7 @@ def alike(t: torch.Tensor, param: torch.Tensor) -> bool:
 
 def overlapping(tensors: list[torch.Tensor]) -> set[int]:
     """Which of the tensors share memory with another: those are updated one after the other."""
-    first = np.array([*map(DATA_PTR, tensors)], dtype=np.int64)
+    first = np.array([t.data_ptr() for t in tensors], dtype=np.int64)
     last = first + np.array([t.numel() * t.element_size() for t in tensors], dtype=np.int64)
     order = np.argsort(first, kind="stable")
     reach = np.maximum.accumulate(last[order])
