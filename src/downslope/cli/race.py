@@ -1,77 +1,123 @@
-"""`downslope race`: which optimizer, and at which learning rate."""
+"""`downslope race`: which optimizer, with which settings, within a budget."""
 
 from __future__ import annotations
 
 import json
 import shlex
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-EXAMPLE = "Example: downslope race digits --optimizers sgd,adam --seeds 5 --out runs/mine"
+EXAMPLE = "Example: downslope race my_task.py --optimizers adam,sgd,lion --budget 10m --out runs/mine"
 
 
 def race(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="What to train: digits.")],
+    tasks: Annotated[list[str], typer.Argument(metavar="TASK...", help="What to train: names, or files of your own.")],
     optimizers: Annotated[
         str | None,
         typer.Option(
             metavar="A,B,C",
-            help="Who races; by default sgd, momentum, nag, adagrad, adadelta, rmsprop, adam.",
+            help="Who races, or FILE.py:RULE; by default sgd, momentum, nag, adagrad, adadelta, rmsprop, adam.",
             show_default=False,
         ),
     ] = None,
-    lrs: Annotated[int, typer.Option(min=1, help="Learning rates for each, five decades around its usual one.")] = 11,
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds; the same initial weights and data order for all.")] = 3,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of a run; the task's own by default.")] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="Batch size; the task's own by default.")] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="The run folder, new or empty; by default runs/NAME-TIME.")
+    budget: Annotated[
+        str | None,
+        typer.Option(metavar="AMOUNT", help="For the whole race: 10m, 1h30m, '60 trials', '300 epochs'."),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the race in the folder given by --out.")] = False,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Trials to search with, each optimizer; 11 without a budget.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Fresh seeds that confirm each choice; 5.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of a trial; the task's own by default.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Batch size; the task's own by default.")] = None,
+    schedule: Annotated[
+        str, typer.Option(metavar="NAME", help="constant, cosine, linear, wsd, one_cycle; several join the search.")
+    ] = "cosine",
+    warmup: Annotated[float, typer.Option(min=0.0, max=0.99, help="The share of the steps that warm up.")] = 0.05,
+    search: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=LOW:HIGH", help="Look for a setting there; or NAME=A,B,C. lr, adam.eps, task.width."
+        ),
+    ] = None,
+    rungs: Annotated[
+        bool, typer.Option("--rungs", help="Short trials first; the best third goes on to longer.")
+    ] = False,
+    search_seeds: Annotated[int, typer.Option(min=1, help="Seeds that each point of the search is tried with.")] = 1,
+    race_seed: Annotated[int, typer.Option(min=0, help="Fixes which points are tried.")] = 0,
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the task, for all trials.")
+    ] = None,
+    monitor: Annotated[str | None, typer.Option(help="metric or loss: what decides.", show_default=False)] = None,
+    sampler: Annotated[str, typer.Option(metavar="NAME", help="Who proposes the points of the search.")] = "halton",
+    alone: Annotated[bool, typer.Option("--alone", help="Train every trial by itself, none together.")] = False,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda; by default a GPU if there is one.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Of each worker.")] = 1,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core by default.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print leaderboard.json, and progress to stderr.")] = False,
+    engine: Annotated[str, typer.Option(metavar="NAME", help="local, or here: in this process.")] = "local",
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="The run folder: a new one, or of the same race, which then goes on."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="As without it; for those who like to say so.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print board.json, and progress to stderr.")] = False,
 ) -> None:
-    """Race optimizers on a task, each over a grid of learning rates and several seeds.
+    """Race optimizers on a task: which one, at which settings, within a budget, and how sure that is.
 
-    Ends with a leaderboard and leaves a folder with records.jsonl, leaderboard.json, report.html and race.png.
-    Ctrl-C keeps what is finished and prints the command that goes on.
+    Each searches its settings with the same number of trials; the choice of each is confirmed on fresh seeds. Ends with
+    a verdict and leaves a folder with records.jsonl, board.json, report.html and race.png. Ctrl-C keeps what is
+    finished; the same command goes on, after that as after a kill.
     """
     from rich.console import Console
 
-    from ..race import DEFAULT, make_plan
+    from ..race import Result
     from ..race import race as run
+    from ..race.entrants import DEFAULT
     from ..report.files import write_report
     from ..report.table import LiveTable, print_leaderboard, say
     from ..training.extras import need
 
-    need("sklearn", "scipy", "plotly", "matplotlib", extra="race", job="downslope race")
+    needed = ["sklearn"] if "digits" in tasks else []
+    need(*needed, "scipy", "plotly", "matplotlib", extra="race", job="downslope race")
     console = Console(stderr=as_json)
-    names = DEFAULT if optimizers is None else optimizers.split(",")
-    plan = make_plan(task, names, lrs=lrs, seeds=seeds, epochs=epochs, batch=batch)
-    result = run(plan, out=out, resume=resume, workers=workers, watch=LiveTable(console))
-    if not result.interrupted:
-        write_report(result)
+    result = run(
+        tasks[0] if len(tasks) == 1 else tasks,
+        DEFAULT if optimizers is None else optimizers,
+        **{"budget": budget, "trials": trials, "seeds": seeds, "epochs": epochs, "batch": batch},
+        **{"schedule": schedule, "warmup": warmup, "search": search, "rungs": rungs, "search_seeds": search_seeds},
+        **{"race_seed": race_seed, "task_settings": _settings(sets or []), "monitor": monitor, "sampler": sampler},
+        **{"batched": not alone, "device": device, "threads": threads, "workers": workers, "engine": engine},
+        **{"out": out, "resume": resume, "watch": LiveTable(console)},
+    )
+    results = [result] if isinstance(result, Result) else result.results
+    for one in results:
+        if not one.interrupted:
+            write_report(one)
+        if not as_json:
+            print_leaderboard(console, one.board, one.folder)
     if as_json:
-        print(json.dumps(result.board, indent=2))
-    else:
-        print_leaderboard(console, result.board, result.folder)
+        boards: Any = results[0].board if len(tasks) == 1 else {"boards": [r.board for r in results]}
+        print(json.dumps(boards if isinstance(result, Result) else {**boards, "together": result.together}, indent=2))
     if result.interrupted:
-        options: dict[str, object] = {
-            "--optimizers": optimizers,
-            "--lrs": lrs,
-            "--seeds": seeds,
-            "--epochs": epochs,
-            "--batch": batch,
-            "--workers": workers,
-            "--out": result.folder,
-        }
-        command = ["downslope", "race", task, *_given(options), "--resume", *(["--json"] if as_json else [])]
-        say(console, f"Interrupted; finished runs are kept. Go on with:\n  {shlex.join(command)}")
+        words = [word for word in sys.argv[1:] if word != "--resume"]
+        given = any(word == "--out" or word.startswith("--out=") for word in words)
+        command = ["downslope", *words, *([] if given else ["--out", str(result.folder)])]
+        say(console, f"Interrupted; finished trials are kept. Go on with:\n  {shlex.join(command)}")
         raise typer.Exit(130)
 
 
-def _given(options: dict[str, object]) -> list[str]:
-    """Those that were not left at their default, as words of a command."""
-    return [word for name, value in options.items() if value is not None for word in (name, str(value))]
+def _settings(sets: list[str]) -> dict[str, Any]:
+    """The task's settings that `--set key=value` gives."""
+    from ..errors import SettingError
+    from ..training.config import read_value
+
+    found = {}
+    for word in sets:
+        name, equals, text = word.partition("=")
+        if not equals or not name:
+            raise SettingError(f"--set {word}: give a setting of the task and its value, as in --set width=64")
+        found[name.removeprefix("task.")] = read_value(text)
+    return found

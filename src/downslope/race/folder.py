@@ -15,7 +15,7 @@ from .lock import Lock
 from .plan import Plan, check_same
 from .trial import Record, Trial
 
-LOCK = "lock"
+LOCK = ".lock"
 
 
 class Folder:

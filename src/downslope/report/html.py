@@ -13,7 +13,7 @@ from ..version import __version__
 from .colours import Style, style
 from .page import PAGE, SCRIPT, STYLE
 from .pictures import CURVES, Line, Runner, runners
-from .table import cells, rate
+from .table import cells
 
 SHOWN = "train_loss"  # the curve shown first
 
@@ -33,23 +33,23 @@ def html(result: Result) -> str:
 
     plan, board = result.plan, result.board
     everyone = runners(result)
-    title = f"{plan.task}: {len(plan.grids)} optimizers, {board['finished']} runs"
+    title = f"{plan.task}: {len(plan.optimizers)} optimizers, {board['finished']} runs"
     if not board["complete"]:
-        title += f" of {board['trials']}"
+        title += f" of {board['trials_expected']}"
     parts = {
         "title": escape(title),
         "style": STYLE,
-        "verdict": escape(board["verdict"]),
+        "verdict": escape(result.verdict),
         "rows": "\n".join(_row(row) for row in board["rows"]),
         "method": escape(board["method"]),
-        "legend": "".join(_button(name, name, True, _swatch(style(name))) for name in plan.grids),
+        "legend": "".join(_button(name, name, True, _swatch(style(name))) for name in plan.optimizers),
         "choice": "".join(_button(name, words, name == SHOWN) for name, words in CURVES.items()),
         "settings": "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in _settings(result).items()),
         "script": SCRIPT,
         "data": _inline({
             "names": CURVES,
             "shown": SHOWN,
-            "runners": [_data(runner, list(plan.grids).index(runner.name)) for runner in everyone],
+            "runners": [_data(runner, plan.optimizers.index(runner.name)) for runner in everyone],
         }),
         "plotly": get_plotlyjs(),
     }  # fmt: skip
@@ -85,11 +85,9 @@ def _data(runner: Runner, row: int) -> dict[str, Any]:
         "name": runner.name,
         **runner.style._asdict(),
         "row": row,
-        "curves": {
-            what: _line(line, 100 if what == "validation_accuracy" else 1) for what, line in runner.curves.items()
-        },
-        "rates": _line(runner.rates, 100),
-        "best": {"x": best, "y": [100 * runner.best_score for _ in best]},
+        "curves": {what: _line(line) for what, line in runner.curves.items()},
+        "rates": _line(runner.rates),
+        "best": {"x": best, "y": [runner.best_score for _ in best]},
         "diverged": {
             "x": [lr for lr, _, _ in runner.diverged],
             "share": [count / runs for _, count, runs in runner.diverged],
@@ -98,10 +96,10 @@ def _data(runner: Runner, row: int) -> dict[str, Any]:
     }
 
 
-def _line(line: Line, factor: float) -> dict[str, list[float | None]]:
+def _line(line: Line) -> dict[str, list[float | None]]:
     return {
         "x": list(line.x),
-        **{part: [_digits(factor * value) for value in getattr(line, part)] for part in ("mean", "low", "high")},
+        **{part: [_digits(value) for value in getattr(line, part)] for part in ("mean", "low", "high")},
     }
 
 
@@ -114,10 +112,10 @@ def _settings(result: Result) -> dict[str, str]:
     plan = result.plan
     return {
         "task": plan.task,
-        "seeds": ", ".join(map(str, plan.seeds)),
+        "budget": plan.budget or f"{plan.trials} trials to search with, {plan.seeds} to confirm with, each",
         "epochs": str(plan.epochs),
         "batch size": str(plan.batch),
-        **{f"rates of {name}": ", ".join(map(rate, grid)) for name, grid in plan.grids.items()},
+        "schedule": plan.schedule,
         "downslope": __version__,
     }
 

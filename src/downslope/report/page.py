@@ -17,7 +17,7 @@ PAGE = """<!doctype html>
 <h1>[[title]]</h1>
 <p class="verdict">[[verdict]]</p>
 <table>
-<thead><tr><th></th><th>optimizer</th><th>test accuracy</th><th>best lr</th><th>width, decades</th><th>diverged</th>
+<thead><tr><th></th><th>optimizer</th><th>score</th><th>lr</th><th>tolerance, decades</th><th>diverged</th>
 <th>seconds</th></tr></thead>
 <tbody>
 [[rows]]
@@ -27,13 +27,13 @@ PAGE = """<!doctype html>
 <nav id="legend" aria-label="optimizers shown">[[legend]]</nav>
 <section>
 <h2>Learning curves</h2>
-<p class="note">At the best learning rate of each: the mean over the seeds, and the range of them.</p>
+<p class="note">At the chosen settings of each: the mean over the seeds, and the range of them.</p>
 <p class="choice" id="choice">[[choice]]</p>
 <div class="plot" id="curves"></div>
 </section>
 <section>
-<h2>Accuracy over the learning rate</h2>
-<p class="note">Validation accuracy after the last epoch: the mean and range of the runs that did not diverge. The large
+<h2>Score over the learning rate</h2>
+<p class="note">The validation score after the last epoch, of the runs of the search that did not diverge. The large
 marker is the learning rate chosen; each × below is a learning rate at which runs diverged.</p>
 <div class="plot" id="rates"></div>
 </section>
@@ -131,19 +131,19 @@ function decades(traces) {
 }
 function draw() {
   const options = { responsive: true, displaylogo: false, displayModeBar: false };
-  const loss = shown !== "validation_accuracy";
+  const loss = shown !== "validation_metric";
   const curves = [];
   for (const runner of RACE.runners) {
     const line = runner.curves[shown];
-    curves.push(band(runner, line), curve(runner, line, "lines", "epoch %{x}: %{y:.3g}" + (loss ? "" : " %")));
+    curves.push(band(runner, line), curve(runner, line, "lines", "epoch %{x}: %{y:.3g}"));
   }
-  Plotly.react("curves", curves, layout(axis("epoch"), axis(RACE.names[shown] + (loss ? "" : ", %"),
+  Plotly.react("curves", curves, layout(axis("epoch"), axis(RACE.names[shown],
     loss ? { type: "log", dtick: decades(curves) > 1.5 ? 1 : "D2" } : {})), options);
 
   const rates = [], rows = RACE.runners.length;
   for (const runner of RACE.runners) {
     rates.push(band(runner, runner.rates),
-      curve(runner, runner.rates, "lines+markers", "at learning rate %{x:.2g}: %{y:.1f} %"));
+      curve(runner, runner.rates, "lines+markers", "at learning rate %{x:.2g}: %{y:.4g}"));
     rates.push({ x: runner.best.x, y: runner.best.y, type: "scatter", mode: "markers", hoverinfo: "skip",
       visible: !hidden.has(runner.name), marker: { symbol: runner.marker, size: 12, color: ink("ground"),
       line: { color: runner.colour, width: 3 } } });
@@ -155,7 +155,7 @@ function draw() {
   }
   Plotly.react("rates", rates, layout(
     axis("learning rate", { type: "log", anchor: "y2", dtick: phone.matches ? 2 : 1, tickangle: 0 }),
-    axis("validation accuracy, %", { domain: [.28, 1], range: [0, 103] }),
+    axis("validation score", { domain: [.28, 1] }),
     { yaxis2: axis("diverged", { domain: [0, .23], range: [rows - .5, -.5], showticklabels: false, showgrid: false,
       fixedrange: true }), shapes: [{ type: "rect", xref: "paper", yref: "paper", x0: 0, x1: 1, y0: 0, y1: .23,
       fillcolor: ink("raised"), line: { width: 0 }, layer: "below" }] }), options);

@@ -47,29 +47,29 @@ def _curves(axes, everyone: list[Runner]) -> None:
         axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.13, linewidth=0)
     if any(value > 0 for runner in everyone for value in runner.curves["train_loss"].mean):
         axes.set_yscale("log")
-    _dress(axes, "Training loss at the best learning rate", "epoch", "loss, mean and range over seeds")
+    _dress(axes, "Training loss at the chosen settings", "epoch", "loss, mean and range over seeds")
 
 
 def _rates(axes, everyone: list[Runner], result: Result) -> None:
-    ordered = [runner for name in result.plan.grids for runner in everyone if runner.name == name]
+    ordered = [runner for name in result.plan.optimizers for runner in everyone if runner.name == name]
     for row, runner in enumerate(ordered):
         colour, dash, marker = runner.style.colour, DASH[runner.style.dash], MARKER[runner.style.marker]
         line = runner.rates
-        mean = [100 * value for value in line.mean]
-        axes.plot(line.x, mean, color=colour, linestyle=dash, linewidth=1.6, marker=marker, markersize=3)
-        if runner.best_lr is not None:
-            best = [100 * runner.best_score]
+        axes.plot(line.x, line.mean, color=colour, linestyle=dash, linewidth=1.6, marker=marker, markersize=3)
+        if runner.best_lr is not None and runner.best_score is not None:
+            best = [runner.best_score]
             axes.plot([runner.best_lr], best, marker=marker, markersize=8, mec=colour, mfc="white", mew=1.8, zorder=3)
-        height = -6 - 26 * (row + 0.5) / len(ordered)
+        height = 0.02 + 0.2 * (row + 0.5) / len(ordered)
         for rate, count, runs in runner.diverged:
             share = count / runs
-            axes.plot([rate], [height], marker="x", markersize=3 + 2.5 * share, color=colour, mew=0.7 + share)
-    axes.axhline(0, color=GREYS["faint"], linewidth=0.8)
+            axes.plot(
+                [rate], [height], marker="x", markersize=3 + 2.5 * share, color=colour, mew=0.7 + share,
+                transform=axes.get_xaxis_transform(),
+            )  # fmt: skip
     axes.set_xscale("log")
-    axes.set_ylim(-36, 104)
-    axes.set_yticks([0, 20, 40, 60, 80, 100])
     axes.text(0.012, 0.012, "× diverged", transform=axes.transAxes, color=GREYS["faint"], fontsize=9)
-    _dress(axes, "Validation accuracy over the learning rate", "learning rate", "accuracy, %")
+    word = result.plan.monitor
+    _dress(axes, f"Validation {word} over the learning rate", "learning rate", word)
 
 
 def _dress(axes, title: str, x: str, y: str) -> None:
