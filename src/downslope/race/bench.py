@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import pickle
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import DownslopeError, RunError
+from ..training.task import Task
 from .common import Common
 from .engine import Job, NotElsewhere, short_of_memory
+from .entrants import Entrant
+from .ship import packed, unpacked
 from .trial import Record, Setting, Trial
 
 
@@ -72,14 +75,16 @@ def _restart(data: Any, trial: Trial) -> None:
 class Kit:
     """What another process needs to set up the same bench, and can be pickled.
 
-    `task` is a name or file, or a pickled Task; `common` are the fields of Common that are no classes; `origins` says
-    where a user's optimizers come from. A kit that cannot leave this process says `why` not.
+    `task` is a name or file, or a packed Task; `common` are the fields of Common that are no classes; `origins` says
+    where a user's optimizers come from, `loose` has the packed formulas of those that cannot be imported. A kit that
+    cannot leave this process says `why` not.
     """
 
     task: str | bytes
     task_settings: Mapping[str, Any]
     common: Mapping[str, Any]
     origins: Mapping[str, str]
+    loose: bytes = b""
     threads: int = 1
     why: str = ""
     path: list[str] = field(default_factory=list)
@@ -89,28 +94,31 @@ class Kit:
         import torch
 
         from ..training.task import by_name
-        from .entrants import load
+        from .entrants import as_class, load
 
         if self.why:
             raise NotElsewhere(self.why)
         torch.set_num_threads(self.threads)
         try:
-            task = by_name(self.task) if isinstance(self.task, str) else pickle.loads(self.task)
+            task = by_name(self.task) if isinstance(self.task, str) else unpacked(self.task)
             classes = {name: load(origin) for name, origin in self.origins.items()}
+            formulas = unpacked(self.loose) if self.loose else {}
+            classes |= {name: as_class(formula, name) for name, formula in formulas.items()}
         except Exception as error:
             raise NotElsewhere(str(error)) from error
         return Bench(task.with_settings(**self.task_settings), Common(**self.common, classes=classes))
 
 
-def portable(task: Any) -> tuple[str | bytes, str]:
-    """A task as another process can have it, and why it cannot, if so."""
-    from pathlib import Path
-
-    from ..training.task import bundled
-
-    if task.name in bundled() or (task.name.endswith(".py") and Path(task.name).is_file()):
-        return task.name, ""
+def make_kit(given: Any, task: Any, common: Mapping[str, Any], racing: Sequence[Entrant], threads: int) -> Kit:
+    """The kit for those who race on a task, which was `given` as a name, a file or itself."""
+    sent: str | bytes = "" if isinstance(given, Task) else str(given)
+    loose, why = b"", ""
+    origins = {one.name: one.origin for one in racing if one.origin and not one.loose}
     try:
-        return pickle.dumps(task), ""
+        if isinstance(given, Task):
+            sent = packed(task, task.model, task.data, task.loss, task.metric)
+        if formulas := {one.name: one.made.formula.function for one in racing if one.loose}:
+            loose = packed(formulas, *formulas.values())
     except Exception as error:
-        return b"", f"the task {task.name} cannot be sent to another process ({error})"
+        why = f"the task or a formula cannot be sent to another process ({error})"
+    return Kit(sent, dict(task.settings), common, origins, loose, threads, why, [p or "." for p in sys.path])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,12 +16,13 @@ DEFAULT = ("sgd", "momentum", "nag", "adagrad", "adadelta", "rmsprop", "adam")
 
 
 class Entrant(NamedTuple):
-    """An optimizer under the name it races by. `origin` is empty for downslope's own, FILE.py:NAME or module:NAME for a
-    user's, and None where no other process can have it, as in a notebook."""
+    """An optimizer under the name it races by. `origin` is empty for downslope's own, else FILE.py:NAME or module:NAME.
+    `loose` says that it cannot be imported from there: it stands in a script, a notebook or another function."""
 
     name: str
     made: Any
-    origin: str | None = ""
+    origin: str = ""
+    loose: bool = False
 
 
 def entrants(given: str | Any | Iterable[Any]) -> list[Entrant]:
@@ -55,11 +55,13 @@ def _entrant(word: Any) -> Entrant:
         return Entrant(made.__name__.lower(), made, word)
     if isinstance(word, type) and issubclass(word, Optimizer) and OPTIMIZERS.get(word.__name__.lower()) is word:
         return Entrant(word.__name__.lower(), word)
-    made = _as_class(word, "optimizers")
-    return Entrant(made.__name__.lower(), made, _origin(made.formula.function))
+    made = as_class(word, "optimizers")
+    function = made.formula.function
+    origin = f"{function.__module__}:{function.__qualname__}"
+    return Entrant(made.__name__.lower(), made, origin, not _importable(function))
 
 
-def _as_class(thing: Any, place: str) -> Any:
+def as_class(thing: Any, place: str) -> Any:
     """The class that a formula makes, or that it is already."""
     from ..optim import Optimizer, optimizer
 
@@ -84,7 +86,7 @@ def load(origin: str) -> Any:
             found = f"found {', '.join(own)}" if own else "found no function at all"
             raise RunError(f"{origin}: {place} has no {name} ({found})")
         thing = getattr(thing, name)
-    return _as_class(thing, origin)
+    return as_class(thing, origin)
 
 
 def _module(place: str, origin: str) -> ModuleType:
@@ -111,15 +113,8 @@ def _module(place: str, origin: str) -> ModuleType:
     return module
 
 
-def _origin(function: Any) -> str | None:
-    """From where another process can have a function; None where it was made in a call, or typed in."""
-    path, module = function.__qualname__, sys.modules.get(function.__module__)
-    if "<" in path or module is None:
-        return None
-    if module.__name__ != "__main__" and getattr(module, "__spec__", None) is not None:
-        return f"{module.__name__}:{path}"
-    try:
-        file = inspect.getsourcefile(function)
-    except TypeError:
-        return None
-    return f"{file}:{path}" if file and file.endswith(".py") and Path(file).is_file() else None
+def _importable(function: Any) -> bool:
+    """Whether another process finds a function by its module and name. A script is not run again for it."""
+    module = sys.modules.get(function.__module__)
+    spec = getattr(module, "__spec__", None)
+    return "<" not in function.__qualname__ and spec is not None and module is not sys.modules["__main__"]

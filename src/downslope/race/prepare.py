@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from ..errors import DownslopeError, RunError, SettingError
 from ..training.task import where
 from . import budget as budgets
-from .bench import Bench, Kit, portable
+from .bench import Bench, Kit, make_kit
 from .common import SCHEDULE, Common, check_schedule
 from .entrants import DEFAULT, Entrant, entrants
 from .plan import Plan
@@ -92,7 +91,7 @@ def prepare(
         batched="auto" if batched else "no",
         device=device or _device(),
         threads=threads,
-        origins={one.name: one.origin or "" for one in racing if one.origin != ""},
+        origins={one.name: one.origin for one in racing if one.origin},
     )
     if data.validation is None:
         raise RunError(
@@ -100,12 +99,12 @@ def prepare(
             "validation) or (train, validation, test)"
         )
     fields = {name: getattr(plan, name) for name in ("batch", "schedule", "warmup", "device")}
-    common = Common(**fields, classes={one.name: one.made for one in racing if one.origin != ""})
+    common = Common(**fields, classes={one.name: one.made for one in racing if one.origin})
     bench = Bench(found, common, data)
     plan = replace(plan, untrained=_untrained(plan, found, data))
     for one in racing:
         _one_step(found, data, common, one, plan)
-    return Ready(plan, bench, _kit(plan, found, task_settings or {}, racing, fields))
+    return Ready(plan, bench, make_kit(task, found, fields, racing, threads))
 
 
 def _check_numbers(**numbers: int | None) -> None:
@@ -220,12 +219,3 @@ def _one_step(task: Any, data: Any, common: Common, one: Entrant, plan: Plan) ->
             raise type(error)(f"{one.name}: cannot train {task.name}: {error}; leave it out") from error
         except Exception as error:
             raise RunError(f"{one.name}: cannot train {task.name}: {where(error)}; leave it out") from error
-
-
-def _kit(plan: Plan, task: Any, settings: Mapping[str, Any], racing: list[Entrant], fields: dict[str, Any]) -> Kit:
-    sent, why = portable(task)
-    lone = [one.name for one in racing if one.origin is None]
-    if lone:
-        why = f"{', '.join(lone)} is defined where no other process can import it; put it into a file"
-    origins = {one.name: one.origin for one in racing if one.origin}
-    return Kit(sent, dict(settings), fields, origins, plan.threads, why, [p or "." for p in sys.path])

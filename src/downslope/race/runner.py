@@ -112,7 +112,7 @@ def _race(ready: Ready, path: Path, *, resume: bool, workers: int | None, engine
             if isinstance(step, Undecided):
                 read = budgets.read(plan.budget or "")
                 points = len(plan.search_seeds)
-                folder.append(budgets.timed(read, step.costs, step.spent, count, plan.seeds, points))
+                folder.append(budgets.timed(read, step.costs, step.spent, runs.count, plan.seeds, points))
                 continue
             try:
                 _round(step, batches, runs, folder, watch)
