@@ -10,7 +10,7 @@ from typing import Any
 
 from .row import curve_inputs, drawn, make_row
 from .statistics import multiple, paired, power, scores
-from .statistics.bootstrap import budget_curve, lead
+from .statistics.bootstrap import budget_curve, leads
 from .statistics.pruning import Rungs, pruning
 from .statistics.scores import Plan, Record, Tried
 from .statistics.target import first_reached, make_target, median_reached
@@ -25,8 +25,8 @@ METHOD = (
     "for every optimizer, so that differences are paired by seed, each with its own 95 % interval. p-values are "
     "adjusted for all {pairs} pairs by Holm's method: between equals 'beats' is said in at most 5 % of races. A run "
     "that diverged, or ended worse than it began, counts as the untrained model. Budget curves: the expected best of k "
-    "trials of the search; bands from the bootstrap over trials, up to half of their number. Tolerance: the learning "
-    "rates that lose at most 1 %. Time to target: until the median final validation score of the second best optimizer."
+    "trials of the search; bands from the bootstrap over trials, for k up to half of their number. Tolerance: the "
+    "learning rates that lose at most 1 %. Time to target: until the median final validation score of the second best."
 )
 
 
@@ -100,11 +100,9 @@ def _widened(records: Sequence[Record], decisions: Sequence[Mapping[str, Any]], 
 
 
 def _fixed(records: Sequence[Record]) -> bool:
-    """Whether seeds change nothing: every run ended at the same loss, to the last digit, or every run diverged."""
-    if len(records) < 2:
-        return False
-    losses = {None if r["diverged"] else r.get("validation_loss") for r in records}
-    return len(losses) == 1
+    """Whether seeds change nothing: every run ended at the same losses, to the last digit, or every run diverged."""
+    ends = {(r["diverged"], r.get("validation_loss"), r.get("test_loss")) for r in records}
+    return len(records) > 1 and len(ends) == 1
 
 
 def _comparisons(
@@ -213,8 +211,8 @@ def _crossing(plan: Plan, own: Mapping[str, Sequence[Record]]) -> dict[str, Any]
     until = next(i for i, leader in enumerate(leaders) if leader != first)
     ahead = ks[:until]
     level = 1 - ALPHA / (len(inputs) - 1) / len(ahead)
-    leads = {k: lead(inputs[first], inputs[then], k, level=level) for k in ahead}
-    best = max(ahead, key=lambda k: (leads[k].beyond_doubt, leads[k].difference))
+    by = dict(zip(ahead, leads(inputs[first], inputs[then], ahead, level=level)))
+    best = max(ahead, key=lambda k: (by[k].beyond_doubt, by[k].difference))
     side = scores.sign(plan)
     return {
         "first": first,
@@ -224,7 +222,7 @@ def _crossing(plan: Plan, own: Mapping[str, Sequence[Record]]) -> dict[str, Any]
         "at": best,
         "first_score": side * at[first][best],
         "then_score": side * at[then][best],
-        "decided": leads[best].beyond_doubt,
+        "decided": by[best].beyond_doubt,
     }
 
 

