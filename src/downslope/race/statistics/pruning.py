@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,11 +30,11 @@ def pruning(levels: Sequence[Mapping[str, Rungs]], *, samples: int = 2000, seed:
     """The probability, for each optimizer and for any, that a dropped setting would have been its best.
 
     `levels` has, for each length of short runs, the optimizers' settings. The full score of each dropped setting is
-    drawn `samples` times: the line of its level at its short score, plus a residual of the settings that went on,
-    inflated for the numbers that the line took. The selection was by the short score, which leaves such a line
-    unbiased. The rank correlation (Spearman's) of the settings that went on is told beside it, and is lower than among
-    all settings. A probability is None where a level that dropped settings has fewer than FEWEST pairs. None in all
-    where nothing was dropped.
+    drawn `samples` times: the line of its level at its short score, slope and height drawn within their errors, plus a
+    residual of the settings that went on, inflated for the numbers that the line took. The selection was by the short
+    score, which leaves such a line unbiased. The rank correlation (Spearman's) of the settings that went on is told
+    beside it, and is lower than among all settings. A probability is None where a level that dropped settings has fewer
+    than FEWEST pairs. None in all where nothing was dropped.
     """
     names = sorted({name for level in levels for name, rungs in level.items() if rungs.dropped})
     if not names:
@@ -52,10 +53,12 @@ def pruning(levels: Sequence[Mapping[str, Rungs]], *, samples: int = 2000, seed:
             if line is None or name not in kept:
                 unknown.add(name)
                 continue
-            slope, residuals = line
+            slope, error, residuals = line
             short, full = kept[name].mean(0)
-            expected = full + slope * (np.asarray(rungs.dropped, dtype=float) - short)
-            drawn = expected + rng.choice(residuals, (samples, len(expected)))
+            slopes = np.maximum(0.0, slope + error * rng.standard_normal((samples, 1)))
+            heights = full + residuals.std() / math.sqrt(len(kept[name])) * rng.standard_normal((samples, 1))
+            expected = heights + slopes * (np.asarray(rungs.dropped, dtype=float) - short)
+            drawn = expected + rng.choice(residuals, expected.shape)
             won[name] |= (drawn > kept[name][:, 1].max()).any(1)
     every = [np.asarray(rungs.kept, dtype=float) for level in levels for rungs in level.values() if len(rungs.kept)]
     return {
@@ -68,8 +71,8 @@ def pruning(levels: Sequence[Mapping[str, Rungs]], *, samples: int = 2000, seed:
     }
 
 
-def _line(groups: Sequence[np.ndarray]) -> tuple[float, np.ndarray] | None:
-    """The common slope of full on short scores, never below 0, and the inflated residuals; None for too few pairs."""
+def _line(groups: Sequence[np.ndarray]) -> tuple[float, float, np.ndarray] | None:
+    """The common slope of full on short scores, its error, and the inflated residuals; None for too few pairs."""
     import numpy as np
 
     pairs = sum(map(len, groups))
@@ -78,8 +81,9 @@ def _line(groups: Sequence[np.ndarray]) -> tuple[float, np.ndarray] | None:
         return None
     x, y = np.concatenate([kept - kept.mean(0) for kept in groups]).T
     spread = float(x @ x)
-    slope = max(0.0, float(x @ y) / spread) if spread > 0 else 0.0
-    return slope, (y - slope * x) * np.sqrt(pairs / freedom)
+    slope = float(x @ y) / spread if spread > 0 else 0.0
+    residuals = (y - slope * x) * np.sqrt(pairs / freedom)
+    return slope, float(residuals.std()) / math.sqrt(spread) if spread > 0 else 0.0, residuals
 
 
 def _rank_correlation(groups: Sequence[Any]) -> float | None:
