@@ -36,6 +36,14 @@ VARIANTS: dict[str, Variant] = {
     "asgd": (CLASSES["ASGD"], {}),
     **{formula: (CLASSES[name], {}) for name, formula in OTHERS.items()},
 }
+# Those that take matrices only.
+MATRIX_VARIANTS: dict[str, Variant] = {
+    "muon": (CLASSES["Muon"], {}),
+    "muon_polyak": (CLASSES["Muon"], {"nesterov": False}),
+    "moonlight": (CLASSES["Muon"], {"adjust_lr_fn": "match_rms_adamw"}),
+    "moonlight_polyak": (CLASSES["Muon"], {"adjust_lr_fn": "match_rms_adamw", "nesterov": False}),
+}
+MATRICES = ((7, 6), (3, 9), (3, 4, 2, 2))
 every_variant = pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
 
 SHAPES = ((7, 6), (5,), (), (3, 4, 2, 2), (33,))
@@ -46,6 +54,10 @@ def parameters(*shapes: tuple[int, ...], dtype: torch.dtype = torch.float32) -> 
     generator = torch.Generator().manual_seed(3)
     values = [torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes or SHAPES]
     return [torch.nn.Parameter(value.to(dtype)) for value in values]
+
+
+def parameters_for(cls: type[Optimizer]) -> list[torch.nn.Parameter]:
+    return parameters(*(MATRICES if any(cls is c for c, _ in MATRIX_VARIANTS.values()) else SHAPES))
 
 
 def give_gradients(params: Iterable[torch.Tensor], step: int) -> None:

@@ -34,6 +34,7 @@ class Reference:
     settings: tuple[dict[str, Any], ...]
     source: str
     states: dict[str, str]
+    shapes: tuple[tuple[int, ...], ...] = ((7, 6), (5,), ())
 
     @property
     def is_torch(self) -> bool:
@@ -100,6 +101,28 @@ def yogi(
     memory["v"] = torch.where(g.square() > v, v + grow, torch.where(g.square() < v, v - grow, v))
     rate = lr * (1 - betas[1] ** step) ** 0.5 / (1 - betas[0] ** step)
     return p - rate / (memory["v"].sqrt() + eps) * m
+
+
+def orthogonal(
+    p: torch.Tensor,
+    g: torch.Tensor,
+    memory: dict,
+    scale: Callable[[int, int], float],
+    nesterov: bool,
+    lr: float = 1e-3,
+    weight_decay: float = 0.1,
+    momentum: float = 0.95,
+    ns_steps: int = 5,
+) -> torch.Tensor:
+    """The update of https://github.com/KellerJordan/Muon, without its bfloat16; for convolutions as matrices."""
+    m = memory["m"] = torch.lerp(memory.get("m", torch.zeros_like(p)), g, 1 - momentum)
+    x = (torch.lerp(g, m, momentum) if nesterov else m).reshape(len(p), -1)
+    rows, columns = x.shape
+    x = x / max(float(x.norm()), 1e-7)
+    for _ in range(ns_steps):
+        a = x @ x.T
+        x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
+    return p - lr * weight_decay * p - lr * scale(rows, columns) * x.reshape(p.shape)
 
 
 def adabelief(params: Any, **settings: Any) -> torch.optim.Optimizer:
@@ -322,5 +345,29 @@ TABLE = (
     ),
 )
 
+
+def _muon(formula: str, name: str, nesterov: bool, scale: Callable[[int, int], float]) -> Reference:
+    rule = partial(orthogonal, scale=scale, nesterov=nesterov)
+    settings = ({}, {"lr": 0.1, "weight_decay": 0.5, "momentum": 0.8, "ns_steps": 3})
+    shapes = ((7, 6), (3, 9), (4, 3, 3))
+    make = partial(Transcribed, rule=rule)
+    return Reference(formula, make, settings, f"transcribed from {name}", {"momentum_buffer": "m"}, shapes)
+
+
+def _original(rows: int, columns: int) -> float:
+    return max(1.0, rows / columns) ** 0.5
+
+
+def _moonlight(rows: int, columns: int) -> float:
+    return 0.2 * max(rows, columns) ** 0.5
+
+
+TABLE = (
+    *TABLE,
+    _muon("muon", "KellerJordan/Muon", True, _original),
+    _muon("muon_polyak", "KellerJordan/Muon", False, _original),
+    _muon("moonlight", "MoonshotAI/Moonlight", True, _moonlight),
+    _muon("moonlight_polyak", "MoonshotAI/Moonlight", False, _moonlight),
+)
 REFERENCES: dict[str, Reference] = {reference.formula: reference for reference in TABLE}
 CASES = [(reference, settings) for reference in TABLE for settings in reference.settings]

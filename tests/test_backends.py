@@ -84,7 +84,7 @@ ALONE = [frozenset(), *(frozenset({t}) for t in TRANSFORMS), frozenset(TRANSFORM
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("name", FORMULAS)
+@pytest.mark.parametrize("name", [name for name in FORMULAS if not program(FORMULAS[name]).whole])
 def test_a_compiled_step_from_a_random_state_equals_eager_float64(name: str, dtype: torch.dtype) -> None:
     """Jumps (sign, <) may fall on the other side where an entry is within rounding of them: few, and counted."""
     random = torch.Generator().manual_seed(1)

@@ -10,7 +10,17 @@ import torch
 
 from downslope.backends import cpu
 from downslope.formulas import FORMULAS
-from optim_cases import VARIANTS, Variant, eagerly, every_variant, give_gradients, parameters, take_steps
+from optim_cases import (
+    MATRIX_VARIANTS,
+    VARIANTS,
+    Variant,
+    eagerly,
+    every_variant,
+    give_gradients,
+    parameters,
+    parameters_for,
+    take_steps,
+)
 from references import CASES, Reference
 from test_formulas import named
 
@@ -26,9 +36,10 @@ def float64() -> Iterator[None]:
 
 
 def test_each_formula_has_a_class() -> None:
-    assert VARIANTS.keys() == FORMULAS.keys()
-    for name, (cls, settings) in VARIANTS.items():
-        optimizer = cls(parameters(), **settings)
+    every = VARIANTS | MATRIX_VARIANTS
+    assert every.keys() == FORMULAS.keys()
+    for name, (cls, settings) in every.items():
+        optimizer = cls(parameters_for(cls), **settings)
         assert type(optimizer).choose(optimizer.param_groups[0]) is FORMULAS[name]
 
 
@@ -36,9 +47,10 @@ def test_each_formula_has_a_class() -> None:
 @pytest.mark.parametrize("case", CASES, ids=named)
 def test_equals_the_reference(case: tuple[Reference, dict[str, Any]]) -> None:
     reference, settings = case
-    cls, choice = VARIANTS[reference.formula]
-    theirs = reference.make(their_params := parameters(dtype=torch.float64), **settings)
-    ours = cls(our_params := parameters(dtype=torch.float64), **{**choice, **settings})
+    cls, choice = (VARIANTS | MATRIX_VARIANTS)[reference.formula]
+    their_params, our_params = (parameters(*reference.shapes, dtype=torch.float64) for _ in range(2))
+    theirs = reference.make(their_params, **settings)
+    ours = cls(our_params, **{**choice, **settings})
     for step in range(STEPS):
         take_steps(theirs, step, step + 1)
         take_steps(ours, step, step + 1)

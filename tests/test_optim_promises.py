@@ -19,6 +19,7 @@ from optim_cases import (
     every_variant,
     give_gradients,
     parameters,
+    parameters_for,
     take_steps,
 )
 
@@ -329,5 +330,5 @@ def test_no_gradient_no_change(variant: Variant) -> None:
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_repr_names_the_settings(name: str) -> None:
-    text = repr(CLASSES[name](parameters(), lr=0.125, max_norm=2.0))
+    text = repr(CLASSES[name](parameters_for(CLASSES[name]), lr=0.125, max_norm=2.0))
     assert text.startswith(name) and "lr: 0.125" in text and "max_norm: 2.0" in text

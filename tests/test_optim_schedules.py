@@ -14,7 +14,7 @@ from torch.optim import lr_scheduler
 from downslope import SettingError, schedules
 from downslope.optim import CLASSES, SGD, Adam, Optimizer
 from downslope.schedules import cosine, linear, plateau
-from optim_cases import assert_close, parameters, take_steps
+from optim_cases import assert_close, parameters, parameters_for, take_steps
 
 L = lr_scheduler
 SCHEDULERS: dict[str, Callable[[torch.optim.Optimizer], Any]] = {
@@ -107,7 +107,7 @@ def test_every_setting_of_every_optimizer_may_be_scheduled(name: str) -> None:
         if type(value) in (int, float, tuple) and key not in cls.fixed
     }
     assert settings
-    scheduled, plain = cls(parameters(), **settings), cls(parameters())
+    scheduled, plain = cls(parameters_for(cls), **settings), cls(parameters_for(cls))
     take_steps(scheduled, 0, 4)
     take_steps(plain, 0, 4)
     assert_close(scheduled, plain, rtol=0, atol=0)

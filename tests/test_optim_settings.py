@@ -10,7 +10,7 @@ import torch
 import downslope
 from downslope import SettingError, optim
 from downslope.optim import CLASSES, Adam, by_name
-from optim_cases import assert_same_bits, contents, parameters, take_steps
+from optim_cases import assert_same_bits, contents, parameters, parameters_for, take_steps
 
 BAD: list[tuple[str, dict[str, Any], str]] = [
     ("Adam", {"lr": -1}, "Adam: lr is -1; it must be at least 0"),
@@ -88,7 +88,7 @@ def test_misspelt_keys_of_a_group(key: str, message: str) -> None:
 def test_other_keys_of_a_group_are_kept(name: str) -> None:
     """torch's schedulers, timm and others keep notes there."""
     notes = {"name": "head", "lr_scale": 0.1, "initial_lr": 0.2, "max_lr": 1.0, "max_momentum": 0.9, "layer": 3}
-    optimizer = CLASSES[name]([{"params": parameters(), **notes}])
+    optimizer = CLASSES[name]([{"params": parameters_for(CLASSES[name]), **notes}])
     take_steps(optimizer, 0, 2)
     assert notes.items() <= optimizer.param_groups[0].items()
     assert notes.items() <= optimizer.state_dict()["param_groups"][0].items()

@@ -69,13 +69,13 @@ def is_llvm(text: str, name: str) -> None:
     assert text.startswith(f"; {name}: ")
     module = binding.parse_assembly(text)
     module.verify()
-    assert [f.name for f in module.functions if not f.is_declaration] == ["update"]
+    assert next(f.name for f in module.functions if not f.is_declaration) == "update"
 
 
 def is_cost(text: str, name: str) -> None:
-    moves = dict(re.findall(r"^(load|store|move) .* (\d+)  bytes$", text, re.M))
+    moves = {"whole": 0} | dict(re.findall(r"^(load|store|whole|move) .* (\d+)  bytes$", text, re.M))
     assert text.startswith(f"{name}, float32: ")
-    assert int(moves["load"]) + int(moves["store"]) == int(moves["move"]) > 0
+    assert int(moves["load"]) + int(moves["store"]) + int(moves["whole"]) == int(moves["move"]) > 0
 
 
 CHECKS = {"formula": is_formula, "graph": is_graph, "latex": is_latex, "llvm": is_llvm, "cost": is_cost}
@@ -141,11 +141,14 @@ def test_cost_counts_what_a_step_moves_and_keeps(show):
         "norm": ["g"],
         "loads": ["p", "exp_avg", "g", "exp_avg_sq", "ema"],
         "stores": ["p", "exp_avg", "exp_avg_sq", "ema"],
+        "whole": [],
         "bytes": 4 * (1 + 5 + 4),
         "operations": {"mul": 9, "add": 4, "sub": 2, "sqrt": 1, "div": 1},
         "states": ["exp_avg", "exp_avg_sq", "ema"],
         "scalar_states": [],
         "state_bytes": 12,
+        "scratch": [],
+        "scratch_bytes": 0,
         "once": 11,
     }
     table = show("nadam", "--as", "cost").out

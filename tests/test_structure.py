@@ -14,7 +14,7 @@ ROAD = [
     "version", "errors", "layers",
     "compiler", "formulas", "backends", "schedules", "optim", "tasks", "training", "check", "race", "report", "cli",
 ]  # fmt: skip
-INSIDE_COMPILER = ["ops", "graph", "functions", "formula", "trace", "listing", "simplify", "transform", "plan"]
+INSIDE_COMPILER = ["ops", "graph", "cut", "functions", "formula", "trace", "listing", "simplify", "transform", "plan"]
 FILES = sorted(SOURCE.rglob("*.py"))
 
 
@@ -54,8 +54,8 @@ def test_no_file_is_longer_than_a_reader_can_hold() -> None:
 
 PUBLIC = {
     "DownslopeError", "FormulaError", "RunError", "SettingError", "StateError", "Task", "__version__", "abs", "atan2",
-    "check", "clip", "cos", "exp", "floor", "isfinite", "log", "maximum", "minimum", "optim", "optimizer", "schedules",
-    "sign", "sin", "sqrt", "tanh", "train", "where",
+    "check", "clip", "columns", "cos", "exp", "floor", "isfinite", "log", "maximum", "mean", "minimum", "newton_schulz",
+    "norm", "optim", "optimizer", "race", "rows", "schedules", "sign", "sin", "sqrt", "tanh", "train", "where",
 }  # fmt: skip
 
 

@@ -164,9 +164,14 @@ TABLE: dict[str, tuple[str, int, tuple[int, ...]]] = {
     "or": (r"{} \lor {}", OR, (OR, OR)),
     "not": (r"\neg ({})", ATOM, (OR,)),
     "isfinite": (r"\lvert {} \rvert < \infty", COMPARE, (SUM,)),
+    "norm": (r"\lVert {} \rVert", ATOM, (SUM,)),
+    "mean": (r"\operatorname{{mean}}({})", ATOM, (SUM,)),
+    "rows": (r"\operatorname{{rows}}({})", ATOM, (SUM,)),
+    "columns": (r"\operatorname{{columns}}({})", ATOM, (SUM,)),
+    "newton_schulz": (r"\operatorname{{NS}}_{{{4}}}({0})", ATOM, (SUM,) * 6),
 }
 
-OPENING, CLOSING = re.compile(r"\((?={)|\\lvert|\\lfloor"), re.compile(r"(?<=})\)|\\rvert|\\rfloor")
+OPENING, CLOSING = re.compile(r"\((?={)|\\l[vV]ert|\\lfloor"), re.compile(r"(?<=})\)|\\r[vV]ert|\\rfloor")
 
 Written = tuple[str, int]
 
@@ -185,7 +190,7 @@ class _Writer:
             symbol = self.symbols[n]
             return str(symbol), POWER if symbol.above or symbol.primes else ATOM
         if n.op == "const":
-            return _number(float(n.value or 0.0), small)
+            return _number(n.number, small)
         special = SPECIAL.get(n.op)
         written = special(self, n, small) if special else None
         return written or self.fill(n.op, n.args, small)
@@ -245,8 +250,8 @@ def _mul(writer: _Writer, n: Node, small: bool) -> Written:
     minus = ""
     if a.op == "neg" and a not in writer.symbols:
         minus, a = "-", a.args[0]
-    elif a.op == "const" and float(a.value or 0.0) < 0:
-        minus, a = "-", const(-float(a.value or 0.0))
+    elif a.op == "const" and a.number < 0:
+        minus, a = "-", const(-a.number)
     right, binds = writer.operand(b, QUOTIENT, small)
     if not (minus and a is const(1.0)):
         left = writer.operand(a, PRODUCT, small)[0]
@@ -278,7 +283,7 @@ def _div(writer: _Writer, n: Node, small: bool) -> Written | None:
 
 def _pow(writer: _Writer, n: Node, small: bool) -> Written:
     base, exponent = n.args
-    value = float(exponent.value or 0.0) if exponent.op == "const" else None
+    value = exponent.number if exponent.op == "const" else None
     if value == 0.5:
         return writer.fill("sqrt", (base,), small)
     if value in (-0.5, -1.0) and not small:

@@ -222,7 +222,7 @@ def _body(plan: Plan, block: Block) -> None:
 
     def value(n: Node) -> str:
         if n.op == "const":
-            return block.number(float(n.value or 0.0))
+            return block.number(n.number)
         return values[str(n.value)] if n.op == "tensor" else values[n]
 
     for n in plan.body:

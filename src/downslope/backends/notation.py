@@ -97,6 +97,8 @@ NOTATION: dict[str, tuple[Symbol, ...]] = {
     "denom": (S("d"), S("D")),
     "std": (S(r"\sigma"),),
     "factor": (S("c"), S("f")),
+    "scale": (S("s"), S("c")),
+    "ns_steps": (S("k"),),
     "bias_correction": (S("b"), S("c")),
     "bias_correction1": (S("b", ("1",)), S("c", ("1",))),
     "bias_correction2": (S("b", ("2",)), S("c", ("2",))),

@@ -34,11 +34,11 @@ def source(plan: Plan) -> str:
     names = {f"{s}": f"a{i}" for i, s in enumerate(plan.scalars)}
     lines: list[str] = []
     written: dict[Node, str] = {}
-    wanted = [*plan.slots, *plan.updates.values()]
+    wanted = [*plan.slots, *plan.updates.values(), *(n for call in plan.calls for n in call.numbers)]
 
     def write(n: Node) -> str:
         if n.op == "const":
-            return _number(float(n.value or 0.0))
+            return _number(n.number)
         return names[str(n.value)] if n.op == "scalar" else written[n]
 
     for n in walk(wanted):
@@ -54,7 +54,8 @@ def _number(value: float) -> str:
 
 
 def build(plan: Plan) -> Callable[[Sequence[float]], tuple[float, ...]]:
-    """A function from the numbers named in `plan.scalars` to the values of `plan.slots` and `plan.updates`."""
+    """A function from the numbers named in `plan.scalars` to the values of `plan.slots`, of `plan.updates`, and of
+    the numbers that `plan.calls` take."""
     code = compile(source(plan), f"<once per step: {plan.graph.name}>", "exec")
     quick, careful = dict(QUICK), dict(CAREFUL)
     exec(code, quick)

@@ -151,10 +151,15 @@ def chosen(made: Any) -> list[Any]:
     """The formulas that a class chooses from: those of its defaults, of each of its switches, and of momentum."""
     from itertools import product
 
+    from ..optim.settings import CHOICES
+
     defaults = made.setting_defaults
-    switches = [name for name, value in defaults.items() if isinstance(value, bool) or name == "momentum"]
-    options = ([defaults[name], True if isinstance(defaults[name], bool) else 0.9] for name in switches)
-    return list(dict.fromkeys(made.choose({**defaults, **dict(zip(switches, values))}) for values in product(*options)))
+    switches: dict[str, list[Any]] = {name: [*CHOICES[name]] for name in defaults if name in CHOICES}
+    for name, value in defaults.items():
+        if isinstance(value, bool) or name == "momentum":
+            switches[name] = [value, not value if isinstance(value, bool) else 0.9]
+    ways = (dict(zip(switches, values)) for values in product(*switches.values()))
+    return list(dict.fromkeys(made.choose({**defaults, **way}) for way in ways))
 
 
 def find(what: str) -> tuple[Formula, str]:

@@ -5,11 +5,11 @@ Equal nodes are the same object, so a common subexpression is shared without bei
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from weakref import WeakValueDictionary
 
-from .ops import OPS
+from .ops import EVERY, ONE_NUMBER
 
 
 @dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
@@ -19,6 +19,11 @@ class Node:
     op: str
     args: tuple[Node, ...] = ()
     value: float | str | None = None
+
+    @property
+    def number(self) -> float:
+        """The value of a `const`."""
+        return float(self.value)  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         return text(self)
@@ -70,22 +75,34 @@ def rebuild(roots: Iterable[Node], change: Callable[[Node], Node]) -> dict[Node,
     return become
 
 
+def per_element(roots: Iterable[Node], alone: Collection[str] = ()) -> set[Node]:
+    """The nodes below the roots that differ from element to element; `alone` are the states that are one number."""
+    found: set[Node] = set()
+    for n in walk(roots):
+        if n.op == "tensor":
+            if n.value not in alone:
+                found.add(n)
+        elif n.op not in ONE_NUMBER and any(arg in found for arg in n.args):
+            found.add(n)
+    return found
+
+
 def text(root: Node, depth: int = 8) -> str:
     """The node as a Python expression, for messages; what lies deeper is left out."""
 
     def write(current: Node, depth: int) -> str:
         if current.op == "const":
-            value = float(current.value or 0.0)
+            value = current.number
             written = f"{value:g}" if float(f"{value:g}") == value else repr(value)
             return f"({written})" if written.startswith("-") and current is not root else written
         if not current.args:
             return str(current.value)
         if depth == 0:
             return "..."
-        return OPS[current.op].text.format(*(write(arg, depth - 1) for arg in current.args))
+        return EVERY[current.op].text.format(*(write(arg, depth - 1) for arg in current.args))
 
     written = write(root, depth)
-    return written[1:-1] if root.args and OPS[root.op].text.startswith("(") else written
+    return written[1:-1] if root.args and EVERY[root.op].text.startswith("(") else written
 
 
 @dataclass(frozen=True)
@@ -111,12 +128,12 @@ class Graph:
 
     @property
     def scalar_states(self) -> tuple[str, ...]:
-        """The states that never see p, g or another tensor: one number each, computed once per step."""
+        """The states that are one number for a tensor: they see p, g and other tensors through norms and the like, or
+        not at all."""
         scalars = {s for s, init in self.states.items() if init != "p"}
         while True:
-            spoilt = {
-                s for s in scalars if any(n.op == "tensor" and n.value not in scalars for n in walk([self.outputs[s]]))
-            }
+            element = per_element(self.outputs.values(), scalars)
+            spoilt = {s for s in scalars if self.outputs[s] in element}
             if not spoilt:
                 return tuple(s for s in self.states if s in scalars)
             scalars -= spoilt

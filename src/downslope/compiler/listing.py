@@ -9,8 +9,9 @@ import re
 from collections import Counter
 from collections.abc import Collection
 
-from .graph import Graph, Node, text, walk
-from .ops import OPS
+from .cut import levels
+from .graph import Graph, Node, per_element, text, walk
+from .ops import EVERY
 
 # How tightly Python's operators bind; a function call or a name binds tightest.
 COMPARE, OR, AND, SUM, PRODUCT, UNARY, POWER, ATOM = range(1, 9)
@@ -31,26 +32,19 @@ def listing(graph: Graph) -> str:
     same name gets a number (`exp_avg_2`); values without a name get one where they are shared (`x1`) or leave the work
     of each element (`c1`). Tracing the listing of a traced formula gives the same graph again.
     """
-    element = per_element(graph)
+    element = per_element(graph.outputs.values(), graph.scalar_states)
     names = _named(graph, element)
     lines = {node: f"    {name} = {_expression(node, names)}" for node, name in names.items()}
-    parts = {
-        "# once per step": [line for node, line in lines.items() if node not in element],
-        "# for each element": [line for node, line in lines.items() if node in element],
-    }
-    body = [line for title, part in parts.items() if part for line in (f"    {title}", *part)]
+    level = levels(graph.outputs.values())
+    parts: dict[tuple[int, bool], list[str]] = {}
+    for node, line in lines.items():
+        parts.setdefault((level[node], node in element), []).append(line)
+    body = []
+    for (passes, each), part in sorted(parts.items()):  # numbers first; after a pass those that its tensors gave
+        title = "for each element" if each else "once per tensor" if passes else "once per step"
+        body += [f"    # {title}", *part]
     results = ", ".join(names.get(n, text(n)) for n in graph.outputs.values())
     return "\n".join([_header(graph), *body, f"    return {results}"])
-
-
-def per_element(graph: Graph) -> set[Node]:
-    """The nodes that differ from element to element; all others are computed once per step."""
-    found: set[Node] = set()
-    alone = graph.scalar_states
-    for n in graph.nodes:
-        if (n.op == "tensor" and n.value not in alone) or any(arg in found for arg in n.args):
-            found.add(n)
-    return found
 
 
 def uses(graph: Graph) -> Counter[Node]:
@@ -74,7 +68,7 @@ def _named(graph: Graph, element: set[Node]) -> dict[Node, str]:
     leaving = {arg for n in graph.nodes if n in element for arg in n.args if arg not in element}
     chosen = {n for n in graph.nodes if n in labels or (n.args and (count[n] > 1 or n in leaving))}
     leaves = (re.sub(r"\W.*", "", str(n.value)) for n in graph.nodes if not n.args)
-    reserved = {"p", "g", "t", *graph.states, *graph.settings, *graph.options, *leaves, *OPS}
+    reserved = {"p", "g", "t", *graph.states, *graph.settings, *graph.options, *leaves, *EVERY}
     given, taken = set(reserved), reserved | set(labels.values())
     names: dict[Node, str] = {}
     for n in in_order(graph, chosen):
@@ -113,10 +107,10 @@ def _expression(root: Node, names: dict[Node, str]) -> str:
             written = text(n)
             binds = UNARY if written.startswith("-") else ATOM
         elif binds == ATOM:
-            written = OPS[n.op].text.format(*(write(arg, 0) for arg in n.args))
+            written = EVERY[n.op].text.format(*(write(arg, 0) for arg in n.args))
         else:
             operands = OPERANDS.get(n.op, (binds, binds + 1))
-            written = OPS[n.op].text[1:-1].format(*map(write, n.args, operands))
+            written = EVERY[n.op].text[1:-1].format(*map(write, n.args, operands))
         return f"({written})" if binds < least else written
 
     return write(root, 0)

@@ -15,7 +15,7 @@ class Op(NamedTuple):
 
     arity: int
     text: str  # as Python writes it
-    tensor: Callable[..., torch.Tensor]
+    tensor: Callable[..., Any]
     number: Callable[..., Any]  # on numpy's float64, with IEEE results where Python's float would raise
 
 
@@ -71,3 +71,40 @@ OPS: dict[str, Op] = {
 
 # Operations whose value is true or false.
 CONDITIONS = frozenset({"lt", "le", "gt", "ge", "eq", "ne", "and", "or", "not", "isfinite"})
+
+# Whole tensors
+
+STEPS = 5
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+
+
+def newton_schulz(x: torch.Tensor, a: Any, b: Any, c: Any, steps: Any, eps: Any) -> torch.Tensor:
+    """Jordan et al. 2024: `steps` times X <- aX + (bA + cA²)X with A = XXᵀ, from the matrix x over its Frobenius norm.
+
+    The first dimension gives the rows, all others together the columns; leading batches go through `torch.vmap`."""
+    matrix = x.flatten(1)
+    wide = matrix.mT if matrix.shape[0] > matrix.shape[1] else matrix
+    wide = wide / torch.linalg.matrix_norm(wide).clamp(min=eps)
+    for _ in range(int(steps)):
+        gram = wide @ wide.mT
+        wide = torch.addmm(wide, torch.addmm(gram, gram, gram, beta=b, alpha=c), wide, beta=a)
+    return (wide.mT if matrix.shape[0] > matrix.shape[1] else wide).reshape(x.shape)
+
+
+def _of_one(x: Any, *numbers: Any) -> float:
+    return float(newton_schulz(torch.tensor([[x]], dtype=torch.float64), *numbers))
+
+
+# What needs all elements of a tensor before it has one of its result. The first argument is the tensor; others are
+# numbers.
+WHOLE: dict[str, Op] = {
+    "norm": Op(1, "norm({})", torch.linalg.vector_norm, np.abs),
+    "mean": Op(1, "mean({})", torch.mean, lambda x: x),
+    "rows": Op(1, "rows({})", lambda x: float(x.shape[0]) if x.ndim else 1.0, lambda x: 1.0),
+    "columns": Op(1, "columns({})", lambda x: x.numel() / x.shape[0] if x.ndim else 1.0, lambda x: 1.0),
+    "newton_schulz": Op(6, "newton_schulz({}, ({}, {}, {}), {}, {})", newton_schulz, _of_one),
+}
+ONE_NUMBER = frozenset({"norm", "mean", "rows", "columns"})  # whose result is one number for a tensor
+OF_SHAPE = frozenset({"rows", "columns"})  # known before the first element is read
+
+EVERY = OPS | WHOLE

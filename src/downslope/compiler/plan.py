@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from .graph import Graph, Node, scalar, tensor, walk
+from .cut import Call, Piece, cut
+from .graph import Graph, Node, per_element, scalar, tensor, walk
+from .ops import OF_SHAPE, ONE_NUMBER
 from .simplify import simplify
 from .trace import trace
 from .transform import arrange
@@ -15,11 +18,15 @@ from .transform import arrange
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A graph cut in two.
+    """A graph cut in two, and once more wherever a whole tensor is needed.
 
     `scalars` are the names of the numbers that come from outside (settings, t, options, scalar states); from them
-    `slots`, the values that the pass reads, and `updates`, the scalar states' new values, are computed once per step in
-    double precision. The pass loads `reads`, computes `body` for each element, and stores `writes`.
+    `slots`, the values that the pass reads, `updates`, the scalar states' new values, and what `calls` takes are
+    computed once per step in double precision. The pass loads `reads`, computes `body` for each element, and stores
+    `writes`. Then come `calls`, on whole tensors, and the plan `then`, which reads their results.
+
+    `states` are the states with a value for each element, `numbers` those that are one number, `scratch` the tensors
+    that one pass stores for the next: the same in all plans of a graph.
     """
 
     graph: Graph
@@ -29,32 +36,67 @@ class Plan:
     reads: tuple[str, ...]
     body: tuple[Node, ...]
     writes: dict[str, Node]
+    states: tuple[str, ...]
+    numbers: tuple[str, ...]
+    scratch: tuple[str, ...]
+    calls: tuple[Call, ...]
+    then: Plan | None
 
     @property
     def tensors(self) -> tuple[str, ...]:
-        """Every tensor the pass touches, p and g first: the order of addresses in a kernel's table."""
-        return ("p", "g", *(s for s in self.graph.states if s not in self.updates))
+        """Every tensor that a pass may touch, p and g first: the order of addresses in a kernel's table."""
+        return ("p", "g", *self.states, *self.scratch)
+
+    @property
+    def passes(self) -> Iterator[Plan]:
+        """This plan and those that follow it."""
+        here: Plan | None = self
+        while here is not None:
+            yield here
+            here = here.then
+
+    @property
+    def whole(self) -> bool:
+        """Whether anything in it needs whole tensors, if only their shape."""
+        return any(here.calls or OF_SHAPE & set(here.scalars) for here in self.passes)
 
 
 def plan(graph: Graph) -> Plan:
-    """Cut a graph into what depends only on settings and t, and what runs for each element."""
+    """Cut a graph into what depends only on settings and t, and what runs for each element, in one pass or more."""
     alone = graph.scalar_states
     numbers = {tensor(s): scalar(s) for s in alone}
     graph = simplify(graph.map(lambda n: numbers.get(n, n)))
-    updates = {s: graph.outputs[s] for s in alone}
-    results = {name: value for name, value in graph.outputs.items() if name not in updates}
+    pieces = cut(graph.outputs, alone)
+    states = tuple(s for s in graph.states if s not in alone)
+    made = [name for piece in pieces for name in piece.outputs if name not in graph.outputs]
+    made += [call.result for piece in pieces for call in piece.calls if call.op not in ONE_NUMBER]
+    then: Plan | None = None
+    for piece in reversed(pieces):
+        then = _pass(graph, piece, alone, states, tuple(made), then)
+    assert then is not None
+    return then
 
-    per_element: set[Node] = set()
-    for n in walk(results.values()):
-        if n.op == "tensor" or any(a in per_element for a in n.args):
-            per_element.add(n)
-    body = tuple(n for n in walk(results.values()) if n in per_element and n.args)
+
+def _pass(
+    graph: Graph,
+    piece: Piece,
+    alone: tuple[str, ...],
+    states: tuple[str, ...],
+    scratch: tuple[str, ...],
+    then: Plan | None,
+) -> Plan:
+    simple = simplify(replace(graph, outputs=piece.outputs))
+    updates = {s: n for s, n in simple.outputs.items() if s in alone}
+    results = {name: value for name, value in simple.outputs.items() if name not in updates}
+    element = per_element(results.values())
+    body = tuple(n for n in walk(results.values()) if n in element and n.args)
     used = [a for n in body for a in n.args] + list(results.values())
-    slots = tuple(dict.fromkeys(n for n in used if n not in per_element and n.op != "const"))
+    slots = tuple(dict.fromkeys(n for n in used if n not in element and n.op != "const"))
     reads = tuple(dict.fromkeys(str(n.value) for n in walk(results.values()) if n.op == "tensor"))
-    scalars = tuple(dict.fromkeys(str(n.value) for n in walk([*slots, *updates.values()]) if n.op == "scalar"))
+    once = [*slots, *updates.values(), *(a for call in piece.calls for a in call.numbers)]
+    scalars = tuple(dict.fromkeys(str(n.value) for n in walk(once) if n.op == "scalar"))
     writes = {name: value for name, value in results.items() if value is not tensor(name)}
-    return Plan(graph, scalars, slots, updates, reads, body, writes)
+    return Plan(graph, scalars, slots, updates, reads, body, writes, states, alone, scratch, piece.calls, then)
 
 
 @lru_cache(maxsize=512)
@@ -65,20 +107,35 @@ def program(function: Callable[..., Any], transforms: frozenset[str] = frozenset
 
 @dataclass(frozen=True)
 class Cost:
-    """What one step costs per parameter, with the given bytes per value."""
+    """What one step costs per parameter: the tensors that passes load and store, and those that operations on whole
+    tensors read and write."""
 
-    loads: int
-    stores: int
+    norm: bool  # one more read of the gradients, for the global norm
+    loads: tuple[str, ...]
+    stores: tuple[str, ...]
+    whole: tuple[str, ...]
     bytes: int
     operations: dict[str, int]
     once: int  # operations per step, not per parameter
 
 
 def cost(plan: Plan, itemsize: int = 4) -> Cost:
-    """Count the bytes that must move and the operations, per parameter and step."""
-    operations: dict[str, int] = {}
-    for n in plan.body:
-        operations[n.op] = operations.get(n.op, 0) + 1
-    once = sum(1 for n in walk([*plan.slots, *plan.updates.values()]) if n.args)
-    moved = len(plan.reads) + len(plan.writes)
-    return Cost(len(plan.reads), len(plan.writes), moved * itemsize, operations, once)
+    """Count the bytes that must move, with the given bytes per value, and the operations, per parameter and step.
+
+    What an operation on a whole tensor does inside counts as one operation, and none of its bytes."""
+    operations: Counter[str] = Counter()
+    once = 0
+    loads: list[str] = []
+    stores: list[str] = []
+    whole: list[str] = []
+    for each in plan.passes:
+        operations.update(n.op for n in each.body)
+        once += sum(1 for n in walk([*each.slots, *each.updates.values()]) if n.args)
+        loads += each.reads
+        stores += each.writes
+        for call in each.calls:
+            operations[call.op] += 1
+            whole += [call.source] + [call.result] * (call.op not in ONE_NUMBER)
+    norm = "clip_coef" in plan.graph.options
+    moved = norm + len(loads) + len(stores) + len(whole)
+    return Cost(norm, tuple(loads), tuple(stores), tuple(whole), moved * itemsize, dict(operations), once)

@@ -6,20 +6,18 @@ The rules keep nan, inf and signs as they are (x * 0 stays); they may move a rou
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 
 import numpy as np
 
 from .graph import Graph, Node, const, node
-from .ops import OPS
+from .ops import EVERY
 
 Rule = Callable[..., Node | None]
 
 
-@cache
 def _known(op: str, args: tuple[float, ...]) -> float:
     with np.errstate(all="ignore"):
-        return float(OPS[op].number(*map(np.float64, args)))
+        return float(EVERY[op].number(*map(np.float64, args)))
 
 
 class _Scalars:
@@ -42,7 +40,7 @@ def simplify(graph: Graph) -> Graph:
     def change(n: Node) -> Node:
         while True:
             if n.args and all(a.op == "const" for a in n.args):
-                return const(_known(n.op, tuple(float(a.value or 0.0) for a in n.args)))
+                return const(_known(n.op, tuple(a.number for a in n.args)))
             rule = RULES.get(n.op)
             new = rule(scalars, *n.args) if rule else None
             if new is None or new is n:
@@ -57,13 +55,13 @@ def simplify(graph: Graph) -> Graph:
 
 
 def _is(n: Node, value: float) -> bool:
-    return n.op == "const" and n.value == value
+    return n.op == "const" and repr(n.value) == repr(value)  # -0.0 is another number than 0.0
 
 
 def _add(scalars: _Scalars, a: Node, b: Node) -> Node | None:
-    if _is(b, 0.0):
+    if _is(b, -0.0):  # adding 0.0 would turn -0.0 into 0.0
         return a
-    if _is(a, 0.0):
+    if _is(a, -0.0):
         return b
     if b.op == "neg":
         return node("sub", a, b.args[0])
@@ -107,11 +105,7 @@ def _div(scalars: _Scalars, a: Node, b: Node) -> Node | None:
 
 
 def _neg(scalars: _Scalars, a: Node) -> Node | None:
-    if a.op == "neg":
-        return a.args[0]
-    if a.op == "sub":
-        return node("sub", a.args[1], a.args[0])
-    return None
+    return a.args[0] if a.op == "neg" else None
 
 
 POWERS: dict[float, Callable[[Node], Node]] = {
@@ -127,7 +121,7 @@ POWERS: dict[float, Callable[[Node], Node]] = {
 
 
 def _pow(scalars: _Scalars, a: Node, b: Node) -> Node | None:
-    power = POWERS.get(float(b.value or 0.0)) if b.op == "const" else None
+    power = POWERS.get(b.number) if b.op == "const" else None
     return power(a) if power and a not in scalars else None
 
 
@@ -139,4 +133,19 @@ def _where(scalars: _Scalars, condition: Node, yes: Node, no: Node) -> Node | No
     return None
 
 
-RULES: dict[str, Rule] = {"add": _add, "sub": _sub, "mul": _mul, "div": _div, "neg": _neg, "pow": _pow, "where": _where}
+def _norm(scalars: _Scalars, a: Node) -> Node | None:
+    if a.op == "mul" and a.args[1] in scalars:
+        return node("mul", node("norm", a.args[0]), node("abs", a.args[1]))
+    return None
+
+
+RULES: dict[str, Rule] = {
+    "add": _add,
+    "sub": _sub,
+    "mul": _mul,
+    "div": _div,
+    "neg": _neg,
+    "pow": _pow,
+    "where": _where,
+    "norm": _norm,
+}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import adagrad, adam, averaging, sgd, sign
+from . import adagrad, adam, averaging, matrix, sgd, sign
 
 FORMULAS: dict[str, Callable[..., Any]] = {
     function.__name__: function
@@ -45,6 +45,10 @@ FORMULAS: dict[str, Callable[..., Any]] = {
         sign.signum,
         sign.lion,
         averaging.asgd,
+        matrix.muon,
+        matrix.muon_polyak,
+        matrix.moonlight,
+        matrix.moonlight_polyak,
     )
 }
 

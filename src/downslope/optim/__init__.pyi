@@ -334,6 +334,37 @@ class ASGD(Optimizer):
         skip_nonfinite: bool = False,
     ) -> None: ...
 
+class Muon(Optimizer):
+    """A drop-in for torch.optim.Muon.
+
+    adjust_lr_fn='match_rms_adamw' is Liu et al. 2025 (`moonlight`). For matrices alone: vectors, and by
+    custom the first and the last layer, go to another optimizer.
+
+    Jordan et al. 2024, kellerjordan.github.io/posts/muon: the momentum, made orthogonal.
+
+    torch.optim.Muon, whose defaults these are; its author's code has lr=0.02 and no weight decay. Both iterate in
+    bfloat16, which rounds the direction by about 1 %; here it has the parameter's precision. Convolutions, which torch
+    refuses, are matrices of one row for each output channel, as the author's code has them.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: Setting = 0.001,
+        weight_decay: Setting = 0.1,
+        momentum: Setting = 0.95,
+        nesterov: bool = True,
+        ns_coefficients: tuple[Setting, Setting, Setting] = (3.4445, -4.775, 2.0315),
+        eps: Setting = 1e-07,
+        ns_steps: Setting = 5,
+        adjust_lr_fn: str | None = None,
+        *,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
 class Momentum(Optimizer):
     """Sutskever et al. 2013, ICML, equations 1 and 2: the learning rate inside the velocity.
 

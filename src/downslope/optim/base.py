@@ -16,8 +16,9 @@ from ..compiler.plan import Plan, program
 from ..errors import SettingError, StateError
 from . import around, checkpoint, settings, states
 from .around import OWN
-from .batch import Batch, Member
+from .batch import Batch
 from .follow import Follower, at, followers, is_scheduled
+from .stage import Member
 from .table import same
 from .untraced import untraced
 
@@ -99,7 +100,7 @@ class Optimizer(torch.optim.Optimizer):
 
     # ---- settings
 
-    def _check_settings(self, group: dict[str, Any]) -> None:
+    def _check_settings(self, group: dict[str, Any]) -> Plan:
         kind = type(self).__name__
         group = {name: at(group[name], self.steps) for name in self.setting_defaults}
         for name, default in self.setting_defaults.items():
@@ -107,7 +108,13 @@ class Optimizer(torch.optim.Optimizer):
         if group.get("foreach") and group.get("fused"):
             raise SettingError(f"{kind}: foreach and fused are both asked for; one of them at most")
         self.check_group(group)
-        self._plan(group)  # raises what the settings' formula and transforms have against each other
+        plan = self._plan(group)  # raises what the settings' formula and transforms have against each other
+        if group.get("differentiable") and plan.whole:
+            raise SettingError(
+                f"{kind}: differentiable=True is for formulas of one pass over the elements; {plan.graph.name} needs "
+                "whole tensors in between"
+            )
+        return plan
 
     @staticmethod
     def check_group(group: dict[str, Any]) -> None:
@@ -121,9 +128,24 @@ class Optimizer(torch.optim.Optimizer):
         if isinstance(param_group, dict):
             param_group = dict(param_group)  # schedules are replaced by their values, in our own copy
             settings.check_keys(type(self).__name__, param_group, self.setting_defaults, OWN)
-            self._check_settings({**self.defaults, **param_group})
+            plan = self._check_settings({**self.defaults, **param_group})
         _add_param_group(self, param_group)
+        try:
+            self._check_matrices(plan, self.param_groups[-1]["params"])
+        except SettingError:
+            self.param_groups.pop()
+            raise
         self._follow()
+
+    def _check_matrices(self, plan: Plan, params: list[torch.Tensor]) -> None:
+        if not any(call.op == "newton_schulz" for each in plan.passes for call in each.calls):
+            return
+        for param in params:
+            if param.ndim < 2:
+                raise SettingError(
+                    f"{type(self).__name__}: needs matrices, and {self._name(param)} has {param.ndim} "
+                    f"dimension{'s' * (param.ndim != 1)}; give it to another optimizer, such as AdamW"
+                )
 
     @property
     def schedules(self) -> list[dict[str, Any]]:
@@ -214,7 +236,7 @@ class Optimizer(torch.optim.Optimizer):
 
     def _found_numbers(self, plans: list[Plan]) -> list[Any]:
         """The step counts and scalar states in the states, which a user may have replaced."""
-        names = dict.fromkeys(["step", *(name for plan in plans for name in plan.updates)])
+        names = dict.fromkeys(["step", *(name for plan in plans for name in plan.numbers)])
         return [state.get(name) for name in names for state in self._held_states]
 
     def _build(
@@ -231,6 +253,8 @@ class Optimizer(torch.optim.Optimizer):
                     f"{kind}: {self._name(param)} has a gradient of layout {grad.layout}; sparse gradients need "
                     "torch.optim.SparseAdam or torch.optim.SGD, or build the embedding with sparse=False"
                 )
+            if plan.whole and param.is_complex():
+                raise StateError(f"{kind}: {self._name(param)} is complex; {plan.graph.name} needs real tensors")
             try:
                 self._bank.fill(self.state[param], place, param, group, plan, self.shows_step)
             except StateError as error:

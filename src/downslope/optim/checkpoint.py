@@ -187,9 +187,9 @@ def _fitting(optimizer: Optimizer, param: torch.Tensor, saved: Any, plan: Plan) 
         )
     state: dict[str, Any] = {}
     for key, value in saved.items():
-        if key == "step" or key in plan.updates:
+        if key == "step" or key in plan.numbers:
             state[key] = _one_number(kind, called, key, value)
-        elif key in plan.tensors:
+        elif key in plan.states:
             state[key] = _like_parameter(kind, called, key, value, param)
         else:
             state[key] = value.detach().clone() if isinstance(value, torch.Tensor) else copy.deepcopy(value)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..compiler.formula import read
+from ..compiler.ops import COEFFICIENTS, STEPS
 from ..errors import SettingError
 from ..formulas import FORMULAS as F
 from .base import Optimizer
@@ -58,6 +59,11 @@ def _adamw(group: Group) -> Function:
 def _rmsprop(group: Group) -> Function:
     centered, momentum = "_centered" * bool(group["centered"]), "_momentum" * (group["momentum"] > 0)
     return F[f"rmsprop{centered}{momentum}"]
+
+
+def _muon(group: Group) -> Function:
+    base = "moonlight" if group["adjust_lr_fn"] == "match_rms_adamw" else "muon"
+    return F[base if group["nesterov"] else f"{base}_polyak"]
 
 
 ADAM = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0}
@@ -142,6 +148,23 @@ TORCH: dict[str, Torch] = {
             "capturable": False,
         },
         {},
+    ),
+    "Muon": Torch(
+        _muon,
+        {
+            "lr": 1e-3,
+            "weight_decay": 0.1,
+            "momentum": 0.95,
+            "nesterov": True,
+            "ns_coefficients": COEFFICIENTS,
+            "eps": 1e-7,
+            "ns_steps": STEPS,
+            "adjust_lr_fn": None,
+        },
+        {},
+        shows_step=False,
+        others="adjust_lr_fn='match_rms_adamw' is Liu et al. 2025 (`moonlight`). For matrices alone: vectors, and by\n"
+        "custom the first and the last layer, go to another optimizer.",
     ),
 }
 

@@ -35,9 +35,16 @@ CHECKS: dict[str, Check | tuple[Check, ...]] = {
 }
 
 
+# Settings that are a word.
+CHOICES: dict[str, tuple[str | None, ...]] = {"adjust_lr_fn": (None, "original", "match_rms_adamw")}
+
+
 def check(optimizer: str, name: str, value: Any, default: Any) -> None:
     """Raise SettingError unless the value fits the setting: its kind, its length, its range."""
-    if isinstance(default, tuple):
+    if name in CHOICES:
+        if value not in CHOICES[name]:
+            raise SettingError(f"{optimizer}: {name} is {value!r}; it is one of {', '.join(map(repr, CHOICES[name]))}")
+    elif isinstance(default, tuple):
         if not isinstance(value, tuple | list) or len(value) != len(default):
             raise SettingError(
                 f"{optimizer}: {name} is {value!r}; it takes {len(default)} numbers, such as {name}={default!r}"

@@ -46,8 +46,8 @@ def local_gradient(grad: torch.Tensor, param: torch.Tensor) -> torch.Tensor:
     if is_shared(grad) != is_shared(param):
         kinds = ["a DTensor" if is_shared(t) else "a plain tensor" for t in (param, grad)]
         raise StateError(
-            f"a parameter of shape {tuple(param.shape)} is {kinds[0]} and its gradient {kinds[1]}; make both of a kind, "
-            "with torch.distributed.tensor.distribute_tensor or full_tensor()"
+            f"a parameter of shape {tuple(param.shape)} is {kinds[0]} and its gradient {kinds[1]}; make both of "
+            "a kind, with torch.distributed.tensor.distribute_tensor or full_tensor()"
         )
     if is_shared(grad) and grad.placements != param.placements:  # type: ignore[attr-defined]
         grad = grad.redistribute(param.device_mesh, param.placements)  # type: ignore[attr-defined]

@@ -17,9 +17,9 @@ from . import settings as checks
 from . import stacked_eager, stacked_once, states
 from .around import CHECKS
 from .base import Optimizer
-from .batch import _note_change, _source
 from .follow import at
 from .stacked_rows import Rows
+from .stage import note_change, source
 
 Make = Callable[[int, Iterable[torch.nn.Parameter]], Optimizer]
 
@@ -143,7 +143,7 @@ class Stacked:
 
     def _column(self, scalar: str) -> np.ndarray:
         if scalar not in self._columns:
-            name, i = _source(scalar)
+            name, i = source(scalar)
             groups = [pilot.param_groups[0] for pilot in self._pilots]
             self._columns[scalar] = np.array(
                 [np.nan if name not in g else float(g[name] if i is None else g[name][i]) for g in groups]
@@ -304,7 +304,7 @@ class Stacked:
     def _launch(self, bad: np.ndarray | None) -> None:
         if self._rows is not None:
             self._rows.update(bad)
-            _note_change([self.params[(self._active or ())[j]] for j in self._quick])
+            note_change([self.params[(self._active or ())[j]] for j in self._quick])
         for j in self._slow:
             i = (self._active or ())[j]
             tensors = {"p": self.params[i], "g": self._grads[j], **self.states[i]}

@@ -46,7 +46,7 @@ def source(plan: Plan) -> str:
 
     def write(n: Node) -> str:
         if n.op == "const":
-            return f"float('{float(n.value or 0.0)!r}')"
+            return f"float('{n.number!r}')"
         return names[str(n.value)] if n.op == "scalar" else written[n]
 
     wanted = [*plan.slots, *plan.updates.values()]

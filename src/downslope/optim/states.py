@@ -52,7 +52,7 @@ class Bank:
 
     def fit(self, params: list[torch.Tensor], plans: list[Plan]) -> None:
         """Have a line for each of these parameters; `fill` then takes the numbers from their states."""
-        shape = (len(params), 1 + max((len(plan.updates) for plan in plans), default=0))
+        shape = (len(params), 1 + max((len(plan.numbers) for plan in plans), default=0))
         if self.numbers.shape == shape and same(params, self._params):
             return
         double = torch.get_default_dtype() == torch.float64
@@ -63,16 +63,16 @@ class Bank:
         """Give a state what it lacks, at its initial value, and bind its numbers to the parameter's line.
 
         Raises StateError for a state of another shape than its parameter."""
-        line, kept = self.numbers[place], [name for name in plan.tensors[2:] if name != "ema"]
+        line, kept = self.numbers[place], [name for name in plan.states if name != "ema"]
         if shows_step:
             _bind(state, "step", line[0], 0.0)
         elif any(state.get(name) is None for name in kept) or not state:
             line[0] = 0.0
         elif line[0] == 0.0:
             line[0] = 1.0  # loaded from a checkpoint that keeps no count: all that matters is that it is not the first
-        for i, name in enumerate(plan.updates):
+        for i, name in enumerate(plan.numbers):
             _bind(state, name, line[1 + i], initial(plan.graph.states[name], group))
-        for name in plan.tensors[2:]:
+        for name in plan.states:
             if state.get(name) is None:
                 state[name] = start(param, plan.graph.states[name], group)
             elif state[name].shape != param.shape:

@@ -11,6 +11,7 @@ from typing import Any
 from .around import OWN
 from .base import Optimizer
 from .classes import CLASSES
+from .settings import CHOICES
 
 HEAD = '''"""Written by `python -m downslope.optim.stubs`; do not edit."""
 
@@ -64,7 +65,8 @@ def _doc(doc: str) -> list[str]:
 
 
 def _parameter(name: str, default: Any) -> str:
-    return f"{name}: {OWN_TYPES[name] if name in OWN else _type(default)} = {default!r}"
+    kind = OWN_TYPES[name] if name in OWN else "str | None" if name in CHOICES else _type(default)
+    return f"{name}: {kind} = {default!r}"
 
 
 def _type(default: Any) -> str:

@@ -121,7 +121,7 @@ def dense(t: torch.Tensor) -> bool:
 
 def native(param: torch.Tensor, state: dict[str, Any], plan: Plan) -> bool:
     """Whether the compiled kernels cover a parameter and its states; the eager back end covers the rest."""
-    param, states = local(param), [local(state[name]) for name in plan.tensors[2:]]
+    param, states = local(param), [local(state[name]) for name in plan.states]
     return (
         param.device.type == "cpu"
         and param.dtype in cpu.REAL

@@ -23,7 +23,7 @@ BYTES = {"float32": 4, "float64": 8}
 STAGES: dict[str, Callable[[Graph, str], str]] = {
     "graph": lambda graph, dtype: listing(graph),
     "latex": lambda graph, dtype: latex(graph),
-    "llvm": lambda graph, dtype: llvm.kernel(plan(graph), REAL[dtype], "update").rstrip(),
+    "llvm": lambda graph, dtype: _kernels(graph, REAL[dtype]),
 }
 LANGUAGES = {"formula": "python", "graph": "python", "latex": "latex", "llvm": "llvm"}
 
@@ -53,24 +53,35 @@ def print_code(console: Console, code: str, stage: str) -> None:
     console.print(coloured, soft_wrap=True)
 
 
+def _kernels(graph: Graph, real: str) -> str:
+    """The kernel of each pass, in one module."""
+    passes = [*plan(graph).passes]
+    names = ["update", *(f"update_{i}" for i in range(2, len(passes) + 1))]
+    text = "\n\n".join(llvm.kernel(each, real, name).rstrip() for each, name in zip(passes, names))
+    lines = text.splitlines()
+    again = {i for i, line in enumerate(lines) if line.startswith("declare") and line in lines[:i]}
+    return "\n".join(line for i, line in enumerate(lines) if i not in again)
+
+
 # Cost
 
 
 def bill(graph: Graph, dtype: str) -> dict[str, Any]:
     """What a step costs for each parameter, and what its states take."""
-    cut = plan(graph)
-    size, counted = BYTES[dtype], cost(cut, BYTES[dtype])
-    norm = ["g"] * ("clip_coef" in graph.options)  # a pass of its own, before the update
-    states = cut.tensors[2:]
+    first = plan(graph)
+    size, counted = BYTES[dtype], cost(first, BYTES[dtype])
     return {
-        "norm": norm,
-        "loads": list(cut.reads),
-        "stores": list(cut.writes),
-        "bytes": counted.bytes + size * len(norm),
+        "norm": ["g"] * counted.norm,
+        "loads": list(counted.loads),
+        "stores": list(counted.stores),
+        "whole": list(counted.whole),
+        "bytes": counted.bytes,
         "operations": counted.operations,
-        "states": list(states),
-        "scalar_states": list(cut.updates),
-        "state_bytes": size * len(states),
+        "states": list(first.states),
+        "scalar_states": list(first.numbers),
+        "state_bytes": size * len(first.states),
+        "scratch": list(first.scratch),
+        "scratch_bytes": size * len(first.scratch),
         "once": counted.once,
     }
 
@@ -85,6 +96,8 @@ def print_bill(console: Console, bill: dict[str, Any]) -> None:
         ("compute", ", ".join(f"{count} {op}" for op, count in operations), sum(bill["operations"].values()), "ops"),
         ("keep", ", ".join(bill["states"]) or "no state", bill["state_bytes"], "bytes"),
     ]
+    if bill["scratch"]:
+        rows.append(("and for the time of a step", ", ".join(bill["scratch"]), bill["scratch_bytes"], "bytes"))
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     for justify, wraps in (("left", False), ("left", True), ("right", False), ("left", False)):
         table.add_column(justify=justify, no_wrap=not wraps)  # type: ignore[arg-type]
@@ -97,7 +110,7 @@ def print_bill(console: Console, bill: dict[str, Any]) -> None:
     _put(console, f"{bill['name']}{around}, {bill['dtype']}: for each parameter and step", table, *notes)
 
 
-MOVES = {"norm": "norm", "load": "loads", "store": "stores"}
+MOVES = {"norm": "norm", "load": "loads", "store": "stores", "whole": "whole"}
 
 
 # The list

@@ -1,0 +1,196 @@
+"""One pass over the parameters that have it: rows of one native call, and torch operations for the rest."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..backends import eager, once
+from ..compiler.plan import Plan
+from ..errors import SettingError
+from . import sharding, whole
+from .sharding import local
+from .table import Table
+
+LOW = (torch.float16, torch.bfloat16)
+
+
+@dataclass
+class Member:
+    """A parameter with its state, and what its group makes of it."""
+
+    param: torch.Tensor
+    state: dict[str, Any]
+    group: dict[str, Any]
+    plan: Plan
+    place: int  # its row in the bank of step counts and scalar states
+    quick: bool = False  # whether the compiled kernels cover it
+    numbers: dict[str, Any] = field(default_factory=dict)  # what whole tensors gave
+    scratch: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    @property
+    def at_once(self) -> bool:
+        """Whether all passes run as one, through torch: autograd is to find the way back."""
+        return bool(self.group.get("differentiable"))
+
+    def prepare(self) -> None:
+        """Have what a plan of several passes needs beside the states."""
+        if self.plan.whole:
+            self.numbers = whole.shape_numbers(self.param)
+            self.scratch = whole.scratch(self.param, self.plan.scratch, LOW)
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """The part that lies here of the parameter, a state, or what a pass has stored."""
+        if name in self.scratch:
+            return self.scratch[name]
+        return local(self.param if name == "p" else self.state[name])
+
+
+class Class:
+    """Members of a group that share step count and scalar states, and so all once-per-step values of a pass."""
+
+    def __init__(self, members: list[Member], plan: Plan):
+        self.members, self.group, self.plan = members, members[0].group, plan
+        self.places = np.array([m.place for m in members])
+        self._once = once.build(plan)
+        self._sources = [source(name) for name in plan.scalars]
+
+    def scalars(self, bank: np.ndarray, options: Mapping[str, Any]) -> list[Any]:
+        """The values of the plan's scalars: of the transforms, the states and the tensors first, the group's settings
+        otherwise."""
+        line, group = bank[self.places[0]], self.group
+        numbers = {**options, "t": float(line[0]) + 1.0, **self.members[0].numbers}
+        numbers |= {name: float(line[1 + i]) for i, name in enumerate(self.plan.numbers)}
+        return [
+            numbers[name] if name in numbers else group[name] if i is None else group[name][i]
+            for name, i in self._sources
+        ]
+
+    def compute(self, scalars: list[Any]) -> tuple[float, ...]:
+        try:
+            numbers = [*map(number, scalars)]
+        except (TypeError, ValueError):
+            name, value = next((n, v) for n, v in zip(self.plan.scalars, scalars) if not _is_number(v))
+            raise SettingError(
+                f"{self.plan.graph.name}: {name} of a param group is {value!r}; it must be a number"
+            ) from None
+        return self._once(numbers)
+
+
+def number(value: Any) -> float:
+    return float(value.detach() if isinstance(value, torch.Tensor) else value)
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        number(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def source(name: str) -> tuple[str, int | None]:
+    """The setting and place that a scalar such as `betas[1]` comes from."""
+    setting, bracket, place = name.partition("[")
+    return (setting, int(place[:-1])) if bracket else (name, None)
+
+
+class Stage:
+    """The pass number `depth` of those members whose plan has so many; `members` are all of the batch."""
+
+    def __init__(self, members: Sequence[Member], bank: np.ndarray, depth: int):
+        plans = {i: plan for i, m in enumerate(members) if (plan := _pass(m, depth)) is not None}
+        self.members = members
+        keyed: dict[Any, list[int]] = {}
+        for i, plan in plans.items():
+            m = members[i]
+            own = m.place if m.plan.whole else None  # what its tensor gives is the member's own
+            keyed.setdefault((id(m.group), plan, own, *bank[m.place]), []).append(i)
+        self.classes = [Class([members[i] for i in places], plans[places[0]]) for places in keyed.values()]
+        self._bank = bank
+        width = max((len(c.plan.slots) for c in self.classes), default=0)
+        self._slots = np.zeros((len(self.classes), width))
+        line = {i: number for number, places in enumerate(keyed.values()) for i in places}
+        self._class_of = {i: self.classes[number] for i, number in line.items()}
+        self.quick = [i for i in plans if members[i].quick]
+        self.slow = [i for i in plans if not members[i].quick]
+        lines = self._slots.ctypes.data + np.array([line[i] for i in self.quick], np.int64) * self._slots.strides[0]
+        rows = [members[i] for i in self.quick]
+        holders: list[Any] = [ChainMap(m.scratch, m.state) if m.scratch else m.state for m in rows]
+        self.table = Table([m.param for m in rows], holders, [plans[i] for i in self.quick], lines)
+        self._calls = [(i, k, call) for i, plan in plans.items() for k, call in enumerate(plan.calls)]
+
+    def run(self, options: Mapping[str, float], grads: list[torch.Tensor]) -> None:
+        """Compute what is once per step, run the pass, and then the operations on whole tensors after it."""
+        bank = self._bank
+        given = [one.scalars(bank, options) for one in self.classes]
+        computed = [one.compute(scalars) for one, scalars in zip(self.classes, given)]
+        after: dict[int, tuple[float, ...]] = {}
+        for line, (one, values) in enumerate(zip(self.classes, computed)):  # nothing has changed before, if one raised
+            slots, plan = len(one.plan.slots), one.plan
+            self._slots[line, :slots] = values[:slots]
+            for name, value in zip(plan.updates, values[slots:]):
+                bank[one.places, 1 + plan.numbers.index(name)] = value
+            after[id(one)] = values[slots + len(plan.updates) :]
+        if self.quick:
+            self.table.launch.update()
+            note_change(self.table.changed)
+        scalars = {id(one): dict(zip(one.plan.scalars, each)) for one, each in zip(self.classes, given)}
+        for i in self.slow:
+            m, one = self.members[i], self._class_of[i]
+            if sharding.is_shared(m.param):
+                note_change([m.param])  # whose part is written beneath it
+            _run_eagerly(m, one.plan, grads[i], scalars[id(one)])
+        if self._calls:
+            whole.run([*self._jobs(grads, after)])
+
+    def _jobs(self, grads: list[torch.Tensor], after: dict[int, tuple[float, ...]]) -> Any:
+        for i, k, call in self._calls:
+            m, one = self.members[i], self._class_of[i]
+            begin = sum(len(c.numbers) for c in one.plan.calls[:k])
+            numbers = after[id(one)][begin : begin + len(call.numbers)]
+            source = grads[i] if call.source == "g" else m.tensor(call.source)
+            yield whole.Job(call, m.param, source, numbers, m.scratch if call.result in m.scratch else m.numbers)
+
+
+def _pass(member: Member, depth: int) -> Plan | None:
+    """The pass of a member's plan, if it has so many."""
+    if member.at_once and depth:
+        return None
+    return next((plan for i, plan in enumerate(member.plan.passes) if i == depth), None)
+
+
+def note_change(tensors: list[torch.Tensor]) -> None:
+    """Tell autograd that native code wrote these tensors, so that a stale backward raises instead of being wrong."""
+    increment = torch.autograd.graph.increment_version
+    try:
+        increment(tensors)
+    except (TypeError, AttributeError):  # torch before 2.7 takes one tensor
+        for t in tensors:
+            increment(t)  # type: ignore[arg-type]
+
+
+def _run_eagerly(member: Member, plan: Plan, grad: torch.Tensor, scalars: dict[str, Any]) -> None:
+    """One parameter's pass through torch operations. Complex numbers are updated as pairs of real ones, as in torch."""
+    tensors = {"p": member.param, "g": grad, **{name: member.state[name] for name in plan.states}, **member.scratch}
+    if not member.group.get("differentiable"):
+        tensors = {name: local(t) for name, t in tensors.items()}
+    if member.param.is_complex():
+        tensors = {name: torch.view_as_real(t) for name, t in tensors.items()}
+    work = torch.float32 if member.param.dtype in LOW else tensors["p"].dtype
+    needed = {"p", *plan.reads}
+    if not member.group.get("differentiable"):
+        scalars = {name: number(value) for name, value in scalars.items()}
+        inputs = {name: tensors[name].to(work) for name in needed}
+    else:  # what autograd keeps for the way back is overwritten here in the next step
+        inputs = {name: tensors[name].to(work, copy=True) for name in needed}
+    for name, result in eager.evaluate(plan.writes, inputs, scalars).items():
+        if isinstance(result, torch.Tensor):
+            tensors[name].copy_(result)
+        else:
+            tensors[name].fill_(result)
