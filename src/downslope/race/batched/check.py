@@ -19,7 +19,7 @@ from ..common import Common
 from ..trial import Trial
 from .feed import Feed
 from .model import StackedModel
-from .networks import Start, networks, streams, unlike
+from .networks import networks, streams, unlike
 
 STEPS = 2  # forward and backward passes that are compared; the second sees what the first left behind
 SAMPLE = 3  # trials of which they are compared
@@ -92,7 +92,7 @@ def _try(task: Task, data: Data, common: Common, trials: Sequence[Trial]) -> Way
         probe = next(part.batches(ROWS))[0]
         probe = faults.moved(probe, device) if device.type != "cpu" else probe
         before = random.getstate(), np.random.get_state(legacy=True)[1:3]  # type: ignore[index]
-        alone = [_alone(task, _copy(task, t, device), feed, batches, k, probe) for k, t in enumerate(chosen)]
+        alone = [_alone(task, t, device, feed, batches, k, probe) for k, t in enumerate(chosen)]
         after = random.getstate(), np.random.get_state(legacy=True)[1:3]  # type: ignore[index]
     except DownslopeError as error:
         return Way(why=str(error))
@@ -100,7 +100,10 @@ def _try(task: Task, data: Data, common: Common, trials: Sequence[Trial]) -> Way
         return Way(why=f"it fails alone too: {_line(error)}")
     if before[0] != after[0] or not all(np.array_equal(a, b) for a, b in zip(before[1], after[1])):
         return Way(why="its network draws from numpy's or Python's random state, which a batch has only one of")
-    draws = any(found.draws for found in alone)
+    for one in alone:
+        if one.changed:
+            return Way(why=f"{one.changed} from step to step, and is no parameter or buffer")
+    draws = any(one.draws for one in alone)
     whys = []
     for inner in (False, True):
         try:
@@ -123,10 +126,6 @@ def _sample(trials: Sequence[Trial]) -> list[Trial]:
     return sorted(found[:SAMPLE], key=lambda t: (t.seed, repr(t.of_task)))
 
 
-def _copy(task: Task, trial: Trial, device: torch.device) -> Start:
-    return networks(task, [trial], device)[0]
-
-
 def _draws_samples(feed: Feed) -> bool:
     rows = torch.arange(min(2, feed.part.size or 1))
     once, again = feed.part.rows(rows), feed.part.rows(rows)
@@ -140,9 +139,11 @@ class Alone(NamedTuple):
     steps: list[Step]
     output: Any
     draws: bool
+    changed: str | None  # by training, beside parameters and buffers
 
 
-def _alone(task: Task, start: Start, feed: Feed, batches: list[Any], k: int, probe: Any) -> Alone:
+def _alone(task: Task, trial: Trial, device: torch.device, feed: Feed, batches: list[Any], k: int, probe: Any) -> Alone:
+    start, fresh = networks(task, [trial], device)[0], networks(task, [trial], device)[0].network
     network, steps = start.network, []
     network.train()
     torch.set_rng_state(start.state)
@@ -157,7 +158,7 @@ def _alone(task: Task, start: Start, feed: Feed, batches: list[Any], k: int, pro
     network.eval()
     with torch.no_grad():
         output = network(probe)
-    return Alone(steps, output, not torch.equal(start.state, torch.get_rng_state()))
+    return Alone(steps, output, not torch.equal(start.state, torch.get_rng_state()), unlike(fresh, network))
 
 
 def _compared(
@@ -172,7 +173,7 @@ def _compared(
     device: torch.device,
 ) -> str:
     """What differs, in words, or nothing."""
-    starts = [_copy(task, trial, device) for trial in trials]
+    starts = networks(task, trials, device)
     model = StackedModel(task, [start.network for start in starts], inner=inner)
     if draws:
         firsts, states = streams(starts)

@@ -13,6 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_map
 
 from ...training.task import Task
+from .masks import Masks
 
 Tensors = dict[str, torch.Tensor]
 ROWS = 4096  # samples of all trials together that are scored at once: more do not stay in the cache
@@ -176,7 +177,8 @@ class StackedModel:
     @contextlib.contextmanager
     def _drawing(self, place: int) -> Iterator[None]:
         torch.set_rng_state(self.states[place])
-        yield
+        with Masks():
+            yield
         self.states[place] = torch.get_rng_state()
 
 

@@ -54,16 +54,25 @@ def unlike(one: nn.Module, other: nn.Module) -> str | None:
         return "their networks have different layers"
     for name, module in ours.items():
         twin, where = theirs[name], f"layer {name}" if name else "the network"
-        if type(module) is not type(twin):
+        if _kind(module) != _kind(twin):
             return f"{where} is {type(module).__name__} in one and {type(twin).__name__} in another"
         for kind in ("_parameters", "_buffers"):
             for key, value in getattr(module, kind).items():
                 if _form(value) != _form(getattr(twin, kind).get(key)):
                     return f"{key} of {where} has other shapes"
         for key, value in vars(module).items():
-            if not key.startswith("_") and not _equal(value, vars(twin).get(key)):
+            if key not in OF_EVERY and not _equal(value, vars(twin).get(key)):
                 return f"{key} of {where} differs"
     return None
+
+
+OF_EVERY = frozenset(vars(nn.Module()))
+"""What stands in every layer: its parts, which are looked at by themselves, its hooks, and whether it trains."""
+
+
+def _kind(module: nn.Module) -> tuple[str, str]:
+    """By name: parametrizations make a class for each layer."""
+    return type(module).__module__, type(module).__qualname__
 
 
 def _form(value: torch.Tensor | None) -> Any:
@@ -71,8 +80,8 @@ def _form(value: torch.Tensor | None) -> Any:
 
 
 def _equal(a: Any, b: Any) -> bool:
-    if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
-        return a.shape == b.shape and a.dtype == b.dtype and torch.equal(a, b)
+    if isinstance(a, torch.Tensor) or isinstance(b, torch.Tensor):
+        return type(a) is type(b) and a.shape == b.shape and a.dtype == b.dtype and torch.equal(a, b)
     if a is None or isinstance(a, bool | int | float | str | tuple | list | dict):
         try:
             return bool(a == b)

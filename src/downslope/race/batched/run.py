@@ -101,14 +101,14 @@ class Training:
         samples = 0
         self.begin()
         for batch, size in self.feed.epoch(self.at):
-            alive = sum(lane.diverged_at is None for lane in self.lanes)
+            alive = [lane for lane in self.lanes if lane.diverged_at is None]
             if not alive:
                 break
             ended += self.take(batch, size)
             samples += size
             self._clock(alive)
-            dead = len(self.lanes) - alive
-            if dead and dead * COMPACT >= alive:
+            dead = sum(lane.diverged_at is not None for lane in self.lanes)
+            if dead and dead * COMPACT >= len(self.lanes) - dead:
                 self._compact()
         self._compact()
         self.at += 1
@@ -118,13 +118,12 @@ class Training:
         self._compact({id(lane) for lane in ended})
         return ended
 
-    def _clock(self, alive: int) -> None:
+    def _clock(self, alive: list[Lane]) -> None:
         """A step's time in equal parts to those that took it."""
         now = time.perf_counter()
-        share, self._since = (now - self._since) / alive, now
-        for lane in self.lanes:
-            if lane.diverged_at is None:
-                lane.seconds += share
+        share, self._since = (now - self._since) / len(alive), now
+        for lane in alive:
+            lane.seconds += share
 
     def begin(self) -> None:
         """Before the first step of an epoch."""
