@@ -41,9 +41,7 @@ def _headline(board: Mapping[str, Any], rows: Sequence[Row], scored: Sequence[Ro
     if first["diverged_confirmed"] == len(first["score"]["by_seed"]):
         return f"{early}{lead}, the best, diverged on every fresh seed; nothing here can be trusted to train."
     if not others:
-        alone = (
-            "nothing else raced" if len(rows) == 1 else f"the other {_count(len(rows) - 1, 'optimizer')} have no score"
-        )
+        alone = "nothing else raced" if len(rows) == 1 else "no other has a score"
         return f"{early}{lead} scores {score}; {alone}."
     pairs = _pairs(board, first["optimizer"])
     if len(first["score"]["by_seed"]) == 1:
@@ -55,7 +53,8 @@ def _headline(board: Mapping[str, Any], rows: Sequence[Row], scored: Sequence[Ro
     if not even:
         if len(beaten) == 1:
             return f"{early}{lead} beats {name(beaten[0]['b'])} {by}."
-        return f"{early}{lead} beats all {len(beaten)} others, the nearest, {name(beaten[0]['b'])}, {by}."
+        every = "both others" if len(beaten) == 2 else f"all {len(beaten)} others"
+        return f"{early}{lead} beats {every}, the nearest, {name(beaten[0]['b'])}, {by}."
     if len(beaten) == 1:
         return f"{early}{lead} beats {name(beaten[0]['b'])} {by}; {_open(even)}"
     more = f" and {_count(len(beaten) - 1, 'other')}"
@@ -174,7 +173,7 @@ def _pruned(board: Mapping[str, Any]) -> Iterable[str]:
     if lost is None:
         yield f"What the {dropped} would have reached cannot be told from so few that went on."
     else:
-        yield f"The chance that one of the {dropped} would have been its optimizer's best is about {_percent(lost)}."
+        yield f"The chance that one of the {dropped} would have been its optimizer's best is {_percent(lost)}."
 
 
 # ---- words
@@ -262,7 +261,7 @@ def _plain(value: float) -> str:
 
 
 def _percent(share: float) -> str:
-    return "below 1 %" if share < 0.01 else f"{100 * share:.0f} %"
+    return "below 1 %" if share < 0.01 else f"about {100 * share:.0f} %"
 
 
 def _count(number: int, what: str) -> str:

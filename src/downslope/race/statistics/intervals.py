@@ -63,12 +63,3 @@ def _walk(logs: Sequence[float], scores: Sequence[float], way: range, floor: flo
             part = (scores[here] - floor) / (scores[here] - scores[there])
             return logs[here] + part * (logs[there] - logs[here]), False
     return logs[way[-1]], True
-
-
-def told_apart(first: Sequence[float], other: Sequence[float], comparisons: int = 1) -> bool:
-    """Whether the first is better than the other beyond doubt: the interval of the differences, paired by seed.
-
-    Its level is 95 % over all comparisons together (Bonferroni).
-    """
-    low = t_interval([a - b for a, b in zip(first, other)], 1 - 0.05 / comparisons).low
-    return low is not None and low > 0
