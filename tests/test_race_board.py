@@ -276,7 +276,7 @@ def test_one_beats_one_and_is_undecided_against_another():
     assert made["verdict"]["sentences"] == [
         "AdamW has a mean score of 0.955 ± 0.010 on the test part over 5 fresh seeds, at lr 0.01.",
         "AdamW beats SGD by 0.022 ± 0.003 (p < .001).",
-        "AdamW against Momentum is undecided (0.001 ± 0.006, p = .58): about 9 more seeds, "
+        "AdamW against Momentum is undecided (0.004 ± 0.006, p = .14): about 9 more seeds, "
         "36 seconds, would settle it.",
     ]
 

@@ -67,7 +67,7 @@ def goodness(plan: Plan, record: Record, part: str) -> float:
 def untrained(plan: Plan, part: str) -> float:
     """The goodness of the model before its first step."""
     found = plan.untrained.get(part)
-    return sign(plan) * (found if found is not None else plan.untrained["validation"] or 0.0)
+    return sign(plan) * (found if found is not None else plan.untrained.get("validation") or 0.0)
 
 
 def settings_of(record: Record) -> Settings:
