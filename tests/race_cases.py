@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-TINY = '''
+TINY = """
 import torch
 
 EPOCHS, BATCH = 3, 16
@@ -29,7 +29,7 @@ def loss(output, target):
 
 def metric(output, target):
     return (output.argmax(1) == target).double().mean()
-'''
+"""
 
 SMALL = {"trials": 4, "seeds": 2, "batched": False}
 

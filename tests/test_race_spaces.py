@@ -104,7 +104,9 @@ def asked(*words):
 
 
 def test_what_is_asked_for_is_searched_whatever_the_number_of_trials():
-    found = asked("lr=1e-3:1e-1", "adam.eps=1e-9,1e-7", "betas[0]=0.8:0.95", "task.width=4:64:log", "sgd.momentum=0:0.9")
+    found = asked(
+        "lr=1e-3:1e-1", "adam.eps=1e-9,1e-7", "betas[0]=0.8:0.95", "task.width=4:64:log", "sgd.momentum=0:0.9"
+    )
     sgd, adam = found["sgd"], found["adam"]
     assert (sgd["lr"].low, adam["lr"].high, adam["lr"].scale, adam["lr"].rank) == (1e-3, 1e-1, "log", 0)
     assert adam["eps"].choices == (1e-9, 1e-7) and "eps" not in sgd
@@ -174,7 +176,9 @@ def test_too_small_a_budget_says_the_least_that_works(text, seeds, least):
 def test_time_is_shared_equally_so_that_a_slow_optimizer_gets_fewer_trials():
     found = budget.timed(budget.read("100s"), {"sgd": 1.0, "lbfgs": 4.0}, 0.0, 2, None)
     assert found["trials"] == {"sgd": 85, "lbfgs": 17} and found["seeds"] == 5  # of 90 s each
-    with pytest.raises(SettingError, match=r"a trial of lbfgs takes 4 s; the least that works is about '10s'") as caught:
+    with pytest.raises(
+        SettingError, match=r"a trial of lbfgs takes 4 s; the least that works is about '10s'"
+    ) as caught:
         budget.timed(budget.read("2s"), {"sgd": 1.0, "lbfgs": 4.0}, 0.0, 2, None)
     least = str(caught.value).split("about '")[1].split("'")[0]
     assert budget.timed(budget.read(least), {"sgd": 1.0, "lbfgs": 4.0}, 0.0, 2, None)["trials"]["lbfgs"] >= 1
