@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from downslope import schedules
+from downslope import optimizer, schedules, where
 from downslope.errors import SettingError, StateError
 from downslope.optim import CLASSES, Optimizer
 from downslope.optim.stacked import Stacked
@@ -43,10 +43,10 @@ class Both:
     def take(self, steps: int, change: Callable[[int, list[Any]], list[Any]] = lambda trial, grads: grads) -> None:
         for _ in range(steps):
             grads = [change(k, gradients(k, self.step, self.dtype, self.shapes)) for k in self.trials]
-            for optimizer, own in zip(self.alone, grads):
-                for p, g in zip(optimizer.param_groups[0]["params"], own):
+            for single, own in zip(self.alone, grads):
+                for p, g in zip(single.param_groups[0]["params"], own):
                     p.grad = g
-                optimizer.step()
+                single.step()
             for p, each in zip(self.stacked.params, zip(*grads)):
                 p.grad = None if each[0] is None else torch.stack(each)
             self.stacked.step()
@@ -55,10 +55,10 @@ class Both:
     def differences(self) -> float:
         """The largest between a trial and itself alone, over parameters and states; inf where one has no such state."""
         worst = 0.0
-        for k, optimizer in enumerate(self.alone):
-            for i, p in enumerate(optimizer.param_groups[0]["params"]):
+        for k, single in enumerate(self.alone):
+            for i, p in enumerate(single.param_groups[0]["params"]):
                 ours = {"p": self.stacked.params[i][k].detach(), **self.stacked.state_of(k)[i]}
-                theirs = {"p": p.detach(), **{n: t for n, t in optimizer.state[p].items() if t is not None}}
+                theirs = {"p": p.detach(), **{n: t for n, t in single.state[p].items() if t is not None}}
                 assert ours.keys() == theirs.keys()
                 for name in ours:
                     a, b = ours[name], theirs[name]
@@ -169,6 +169,35 @@ def test_the_trials_that_stay_go_on_as_if_the_others_had_never_been(dtype: torch
     assert both.differences() <= (0.02 if dtype is torch.bfloat16 else 0.0)
 
 
+def test_trials_keep_their_own_step_counts_when_others_leave() -> None:
+    both = Both(CLASSES["Adam"], [{"skip_nonfinite": True}] * 3, shapes=SHAPES[:2])
+    both.take(3, lambda trial, grads: [g / 0 if trial == 0 and both.step < 2 else g for g in grads])
+    both.stacked.compact([1, 2])
+    both.alone, both.trials = both.alone[1:], [1, 2]
+    both.take(2)
+    assert both.differences() == 0.0 and both.stacked.steps.tolist() == [5, 5]
+
+
+def test_a_norm_is_summed_in_the_chunks_of_one_trial() -> None:
+    """Four of these are enough for longer chunks, one is not."""
+    both = Both(CLASSES["SGD"], [{"max_norm": 1.0 + k} for k in range(4)], torch.float64, [(600, 1000)])
+    both.take(1)
+    assert both.differences() == 0.0
+
+
+def odd(p, g, *, t, lr=0.1, scale=1.0):  # type: ignore[no-untyped-def]
+    """Divides by zero, for one of its trials in what it does not use, for another in what it does."""
+    rate = where(scale > 0, lr / scale, lr)
+    return p - rate * g / (2 + 1 / (t - scale))
+
+
+def test_a_division_by_zero_is_each_trials_own() -> None:
+    both = Both(optimizer(odd), [{}, {"scale": 0.0}, {"scale": 2.0}], shapes=SHAPES[:2])
+    both.take(3)
+    assert both.differences() == 0.0
+    assert both.stacked.params[0].isfinite().all()
+
+
 def test_complex_parameters_go_one_by_one() -> None:
     both = Both(CLASSES["AdamW"], [{"lr": 0.1}, {"lr": 0.01}], torch.complex64, SHAPES[:2])
     both.take(3)
@@ -191,9 +220,9 @@ def test_the_average_is_swapped_in_and_out() -> None:
 def test_gradients_in_another_layout_are_taken_by_element() -> None:
     both = Both(CLASSES["Adam"], [{}, {}], shapes=[(4, 3)])
     both.take(1)
-    for k, optimizer in enumerate(both.alone):
-        optimizer.param_groups[0]["params"][0].grad = torch.arange(12.0).view(4, 3) + k
-        optimizer.step()
+    for k, single in enumerate(both.alone):
+        single.param_groups[0]["params"][0].grad = torch.arange(12.0).view(4, 3) + k
+        single.step()
     both.stacked.params[0].grad = torch.stack([torch.arange(12.0).view(4, 3).T + k for k in range(2)]).transpose(1, 2)
     both.stacked.step()
     assert both.differences() == 0.0

@@ -24,7 +24,8 @@ class Masks(TorchFunctionMode):
 def _dropout(input: torch.Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> torch.Tensor:
     if not training or not 0 < p < 1:
         return F.dropout(input, p, training, inplace)
-    order = sorted(range(input.ndim), key=lambda d: -input.stride(d))
+    strides = input.stride()
+    order = sorted(range(input.ndim), key=lambda d: -strides[d])
     shape = [input.shape[d] for d in order]
     mask = torch.empty(shape, dtype=input.dtype, device=input.device).bernoulli_(1 - p).div_(1 - p)
     mask = mask.permute([order.index(d) for d in range(input.ndim)])
