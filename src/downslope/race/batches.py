@@ -52,12 +52,17 @@ class Batches:
         return int(decided["size"])
 
     def _try(self, trials: Sequence[Trial]) -> dict[str, Any]:
-        try:
-            from .batched import can_batch
-        except ImportError:
-            return {"size": 1, "why": "not built"}
+        import torch
+
+        from .batched import can_batch
+
         task, data = self.ready.bench.at(trials[0].of_task)
-        return dict(can_batch(task, data, self.ready.bench.common, list(trials)))
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.ready.plan.threads)  # as many as a worker has
+        try:
+            return can_batch(task, data, self.ready.bench.common, list(trials))
+        finally:
+            torch.set_num_threads(before)
 
 
 def _alike(trials: Sequence[Trial]) -> Iterator[list[Trial]]:
