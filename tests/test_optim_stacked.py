@@ -198,6 +198,15 @@ def test_a_division_by_zero_is_each_trials_own() -> None:
     assert both.stacked.params[0].isfinite().all()
 
 
+def test_formulas_that_need_whole_tensors_go_one_by_one() -> None:
+    both = Both(CLASSES["Muon"], [{"lr": 0.1}, {"lr": schedules.cosine(0.1, steps=9)}, {}], shapes=[(4, 6), (3, 2)])
+    both.take(3)
+    both.stacked.compact([2, 1])
+    both.alone, both.trials = [both.alone[2], both.alone[1]], [2, 1]
+    both.take(2)
+    assert both.differences() == 0.0
+
+
 def test_complex_parameters_go_one_by_one() -> None:
     both = Both(CLASSES["AdamW"], [{"lr": 0.1}, {"lr": 0.01}], torch.complex64, SHAPES[:2])
     both.take(3)

@@ -64,7 +64,8 @@ class Stacked:
                     f"stacked: a parameter has shape {tuple(p.shape)}, strides {p.stride()}; give contiguous tensors "
                     f"whose first dimension is the {count} trials"
                 )
-        self._pilots = [make(k, [torch.nn.Parameter(torch.zeros(1))]) for k in range(count)]
+        # Each trial's own optimizer: takes its steps, or only knows its settings.
+        self._pilots = [make(k, [torch.nn.Parameter(p.detach()[k]) for p in self.params]) for k in range(count)]
         self.steps = np.zeros(count, dtype=np.int64)  # the schedules' place, trial by trial
         self.skipped_steps = np.zeros(count, dtype=np.int64)
         self.states: list[dict[str, torch.Tensor]] = [{} for _ in self.params]
@@ -74,7 +75,10 @@ class Stacked:
         plans = self._plans()
         self._alone: list[Optimizer] | None = None
         if any(plan.whole for plan in plans) or any(p.is_complex() for p in self.params):
-            self._alone = [make(k, [torch.nn.Parameter(p.detach()[k]) for p in self.params]) for k in range(count)]
+            self._alone = self._pilots
+        else:
+            for pilot in self._pilots:
+                pilot.param_groups[0]["params"] = []
         self._read_settings()
 
     @classmethod
@@ -114,10 +118,7 @@ class Stacked:
 
     def schedules(self, trial: int) -> dict[str, Any]:
         """The schedules that a trial's settings follow, by the setting: where to find a plateau to update."""
-        return self._of(trial).schedules[0]
-
-    def _of(self, trial: int) -> Optimizer:
-        return self._pilots[trial] if self._alone is None else self._alone[trial]
+        return self._pilots[trial].schedules[0]
 
     def _follow(self) -> None:
         for k, name, schedule, default in self._scheduled:
@@ -332,7 +333,7 @@ class Stacked:
         self._pilots = [self._pilots[k] for k in keep]
         self.steps, self.skipped_steps = self.steps[kept], self.skipped_steps[kept]
         if self._alone is not None:
-            self._alone = [self._alone[k] for k in keep]
+            self._alone = self._pilots
             for k, optimizer in enumerate(self._alone):
                 for single, p in zip(optimizer.param_groups[0]["params"], self.params):
                     single.grad, single.data = None, p.detach()[k]
