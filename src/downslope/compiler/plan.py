@@ -56,6 +56,11 @@ class Plan:
             here = here.then
 
     @property
+    def needs_matrices(self) -> bool:
+        """Whether it has a meaning for matrices alone."""
+        return any(call.op == "newton_schulz" for here in self.passes for call in here.calls)
+
+    @property
     def whole(self) -> bool:
         """Whether anything in it needs whole tensors, if only their shape."""
         return any(here.calls or OF_SHAPE & set(here.scalars) for here in self.passes)

@@ -8,6 +8,7 @@ from ..errors import SettingError, nearest
 from .base import Optimizer
 from .classes import CLASSES, TORCH
 from .make import optimizer
+from .route import Route, for_model
 
 globals().update(CLASSES)
 
@@ -27,4 +28,4 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"downslope.optim has no optimizer {name!r}; {nearest(name, CLASSES)}")
 
 
-__all__ = ["OPTIMIZERS", "TORCH", "Optimizer", "by_name", "optimizer", *CLASSES]
+__all__ = ["OPTIMIZERS", "TORCH", "Optimizer", "Route", "by_name", "for_model", "optimizer", *CLASSES]

@@ -9,6 +9,8 @@ from torch.optim.optimizer import ParamsT
 from ..schedules import Plateau, Schedule
 from .base import Optimizer as Optimizer
 from .classes import Torch
+from .route import Route as Route
+from .route import for_model as for_model
 
 Setting = float | Tensor | Schedule | Plateau
 
@@ -30,7 +32,7 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        params: ParamsT,
+        params: ParamsT = ...,
         lr: Setting = 0.001,
         momentum: Setting = 0,
         dampening: Setting = 0,
@@ -57,7 +59,7 @@ class Adagrad(Optimizer):
 
     def __init__(
         self,
-        params: ParamsT,
+        params: ParamsT = ...,
         lr: Setting = 0.01,
         lr_decay: Setting = 0,
         weight_decay: Setting = 0,
@@ -85,7 +87,7 @@ class Adadelta(Optimizer):
 
     def __init__(
         self,
-        params: ParamsT,
+        params: ParamsT = ...,
         lr: Setting = 1.0,
         rho: Setting = 0.9,
         eps: Setting = 1e-06,
@@ -114,7 +116,7 @@ class RMSprop(Optimizer):
 
     def __init__(
         self,
-        params: ParamsT,
+        params: ParamsT = ...,
         lr: Setting = 0.01,
         alpha: Setting = 0.99,
         eps: Setting = 1e-08,
@@ -145,7 +147,7 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        params: ParamsT,
+        params: ParamsT = ...,
         lr: Setting = 0.001,
         betas: tuple[Setting, Setting] = (0.9, 0.999),
         eps: Setting = 1e-08,
@@ -177,7 +179,7 @@ class AdamW(Optimizer):
 
     def __init__(
         self,
-        params: ParamsT,
+        params: ParamsT = ...,
         lr: Setting = 0.001,
         betas: tuple[Setting, Setting] = (0.9, 0.999),
         eps: Setting = 1e-08,
@@ -206,7 +208,7 @@ class Adamax(Optimizer):
 
     def __init__(
         self,
-        params: ParamsT,
+        params: ParamsT = ...,
         lr: Setting = 0.002,
         betas: tuple[Setting, Setting] = (0.9, 0.999),
         eps: Setting = 1e-08,
@@ -233,7 +235,7 @@ class NAdam(Optimizer):
 
     def __init__(
         self,
-        params: ParamsT,
+        params: ParamsT = ...,
         lr: Setting = 0.002,
         betas: tuple[Setting, Setting] = (0.9, 0.999),
         eps: Setting = 1e-08,
@@ -262,7 +264,7 @@ class RAdam(Optimizer):
 
     def __init__(
         self,
-        params: ParamsT,
+        params: ParamsT = ...,
         lr: Setting = 0.001,
         betas: tuple[Setting, Setting] = (0.9, 0.999),
         eps: Setting = 1e-08,
@@ -290,7 +292,7 @@ class Rprop(Optimizer):
 
     def __init__(
         self,
-        params: ParamsT,
+        params: ParamsT = ...,
         lr: Setting = 0.01,
         etas: tuple[Setting, Setting] = (0.5, 1.2),
         step_sizes: tuple[Setting, Setting] = (1e-06, 50),
@@ -317,7 +319,7 @@ class ASGD(Optimizer):
 
     def __init__(
         self,
-        params: ParamsT,
+        params: ParamsT = ...,
         lr: Setting = 0.01,
         lambd: Setting = 0.0001,
         alpha: Setting = 0.75,
@@ -349,7 +351,7 @@ class Muon(Optimizer):
 
     def __init__(
         self,
-        params: ParamsT,
+        params: ParamsT = ...,
         lr: Setting = 0.001,
         weight_decay: Setting = 0.1,
         momentum: Setting = 0.95,
@@ -374,7 +376,7 @@ class Momentum(Optimizer):
 
     def __init__(
         self,
-        params: ParamsT,
+        params: ParamsT = ...,
         lr: Setting = 0.01,
         momentum: Setting = 0.9,
         weight_decay: Setting = 0.0,
@@ -400,7 +402,7 @@ class NAG(Optimizer):
 
     def __init__(
         self,
-        params: ParamsT,
+        params: ParamsT = ...,
         lr: Setting = 0.01,
         momentum: Setting = 0.9,
         weight_decay: Setting = 0.0,
@@ -423,7 +425,7 @@ class QHM(Optimizer):
 
     def __init__(
         self,
-        params: ParamsT,
+        params: ParamsT = ...,
         lr: Setting = 1.0,
         momentum: Setting = 0.999,
         nu: Setting = 0.7,
@@ -448,7 +450,7 @@ class RootMeanSquare(Optimizer):
 
     def __init__(
         self,
-        params: ParamsT,
+        params: ParamsT = ...,
         lr: Setting = 0.01,
         eps: Setting = 1e-08,
         weight_decay: Setting = 0.0,
@@ -471,7 +473,7 @@ class AMSGrad(Optimizer):
 
     def __init__(
         self,
-        params: ParamsT,
+        params: ParamsT = ...,
         lr: Setting = 0.001,
         betas: tuple[Setting, Setting] = (0.9, 0.999),
         eps: Setting = 1e-08,
@@ -497,7 +499,7 @@ class Yogi(Optimizer):
 
     def __init__(
         self,
-        params: ParamsT,
+        params: ParamsT = ...,
         lr: Setting = 0.01,
         betas: tuple[Setting, Setting] = (0.9, 0.999),
         eps: Setting = 0.001,
@@ -523,7 +525,7 @@ class AdaBelief(Optimizer):
 
     def __init__(
         self,
-        params: ParamsT,
+        params: ParamsT = ...,
         lr: Setting = 0.001,
         betas: tuple[Setting, Setting] = (0.9, 0.999),
         eps: Setting = 1e-16,
@@ -549,7 +551,7 @@ class Adan(Optimizer):
 
     def __init__(
         self,
-        params: ParamsT,
+        params: ParamsT = ...,
         lr: Setting = 0.001,
         betas: tuple[Setting, Setting, Setting] = (0.98, 0.92, 0.99),
         eps: Setting = 1e-08,
@@ -573,7 +575,7 @@ class ADOPT(Optimizer):
 
     def __init__(
         self,
-        params: ParamsT,
+        params: ParamsT = ...,
         lr: Setting = 0.001,
         betas: tuple[Setting, Setting] = (0.9, 0.9999),
         eps: Setting = 1e-06,
@@ -599,7 +601,7 @@ class AdEMAMix(Optimizer):
 
     def __init__(
         self,
-        params: ParamsT,
+        params: ParamsT = ...,
         lr: Setting = 0.001,
         betas: tuple[Setting, Setting, Setting] = (0.9, 0.999, 0.9999),
         alpha: Setting = 2.0,
@@ -625,7 +627,7 @@ class QHAdam(Optimizer):
 
     def __init__(
         self,
-        params: ParamsT,
+        params: ParamsT = ...,
         lr: Setting = 0.001,
         betas: tuple[Setting, Setting] = (0.995, 0.999),
         nus: tuple[Setting, Setting] = (0.7, 1.0),
@@ -650,7 +652,7 @@ class Signum(Optimizer):
 
     def __init__(
         self,
-        params: ParamsT,
+        params: ParamsT = ...,
         lr: Setting = 0.01,
         momentum: Setting = 0.9,
         weight_decay: Setting = 0.0,
@@ -673,7 +675,7 @@ class Lion(Optimizer):
 
     def __init__(
         self,
-        params: ParamsT,
+        params: ParamsT = ...,
         lr: Setting = 0.0001,
         betas: tuple[Setting, Setting] = (0.9, 0.99),
         weight_decay: Setting = 0,

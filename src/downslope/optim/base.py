@@ -45,6 +45,8 @@ class Optimizer(torch.optim.Optimizer):
 
     Any setting that is a number may be a schedule from `downslope.schedules`, also inside a tuple.
 
+    Made without parameters, as in `AdamW(lr=1e-3)`, it is a rule for `downslope.optim.Route`.
+
     Float32 and float64 parameters on the CPU run compiled; every other kind runs eagerly with the same meaning.
     `p.grad` is never changed. Raises SettingError for a setting out of its range and StateError for a checkpoint that
     does not fit.
@@ -58,6 +60,13 @@ class Optimizer(torch.optim.Optimizer):
     shows_step: ClassVar[bool]
     saves_all: ClassVar[bool]  # whether a checkpoint has the states of parameters that never had a gradient
     _step_supports_amp_scaling = True  # GradScaler hands over its scale instead of sweeping over the gradients
+
+    def __new__(cls, *places: Any, **given: Any) -> Any:
+        if not places and "params" not in given and hasattr(cls, "formula"):
+            from .route import deferred
+
+            return deferred(cls, given)
+        return super().__new__(cls)
 
     def __init__(self, params: Any, *places: Any, **given: Any):
         kind = type(self).__name__
@@ -100,14 +109,19 @@ class Optimizer(torch.optim.Optimizer):
 
     # ---- settings
 
+    def rule(self, group: dict[str, Any]) -> type[Optimizer]:
+        """The class whose rule a param group follows; of all but a Route it is the optimizer's own."""
+        return type(self)
+
     def _check_settings(self, group: dict[str, Any]) -> Plan:
         kind = type(self).__name__
-        group = {name: at(group[name], self.steps) for name in self.setting_defaults}
-        for name, default in self.setting_defaults.items():
+        rule = self.rule(group)
+        group = {**group, **{name: at(group[name], self.steps) for name in rule.setting_defaults}}
+        for name, default in rule.setting_defaults.items():
             settings.check(kind, name, group[name], default)
         if group.get("foreach") and group.get("fused"):
             raise SettingError(f"{kind}: foreach and fused are both asked for; one of them at most")
-        self.check_group(group)
+        rule.check_group(group)
         plan = self._plan(group)  # raises what the settings' formula and transforms have against each other
         if group.get("differentiable") and plan.whole:
             raise SettingError(
@@ -127,7 +141,7 @@ class Optimizer(torch.optim.Optimizer):
         key that looks like a misspelt setting."""
         if isinstance(param_group, dict):
             param_group = dict(param_group)  # schedules are replaced by their values, in our own copy
-            settings.check_keys(type(self).__name__, param_group, self.setting_defaults, OWN)
+            settings.check_keys(type(self).__name__, param_group, self.rule(param_group).setting_defaults, OWN)
             plan = self._check_settings({**self.defaults, **param_group})
         _add_param_group(self, param_group)
         try:
@@ -138,13 +152,14 @@ class Optimizer(torch.optim.Optimizer):
         self._follow()
 
     def _check_matrices(self, plan: Plan, params: list[torch.Tensor]) -> None:
-        if not any(call.op == "newton_schulz" for each in plan.passes for call in each.calls):
+        if not plan.needs_matrices:
             return
         for param in params:
             if param.ndim < 2:
                 raise SettingError(
                     f"{type(self).__name__}: needs matrices, and {self._name(param)} has {param.ndim} "
-                    f"dimension{'s' * (param.ndim != 1)}; give it to another optimizer, such as AdamW"
+                    f"dimension{'s' * (param.ndim != 1)}; give it to another rule, such as AdamW: "
+                    "downslope.optim.Route has both in one"
                 )
 
     @property
@@ -156,7 +171,8 @@ class Optimizer(torch.optim.Optimizer):
     def _follow(self) -> None:
         self._followers = followers(self._followers, self.param_groups)
         for place, follower in enumerate(self._followers):
-            follower.follow(type(self).__name__, place, self.setting_defaults, self.steps)
+            defaults = self.rule(follower.group).setting_defaults
+            follower.follow(type(self).__name__, place, defaults, self.steps)
 
     # ---- the step
 
@@ -206,7 +222,7 @@ class Optimizer(torch.optim.Optimizer):
         )
 
     def _plan(self, group: dict[str, Any]) -> Plan:
-        function = type(self).choose(group)
+        function = self.rule(group).choose(group)
         return program(function, around.transforms(self, group, function))
 
     def _gather(self) -> tuple[Batch | None, list[torch.Tensor]]:
@@ -256,7 +272,7 @@ class Optimizer(torch.optim.Optimizer):
             if plan.whole and param.is_complex():
                 raise StateError(f"{kind}: {self._name(param)} is complex; {plan.graph.name} needs real tensors")
             try:
-                self._bank.fill(self.state[param], place, param, group, plan, self.shows_step)
+                self._bank.fill(self.state[param], place, param, group, plan, self.rule(group).shows_step)
             except StateError as error:
                 raise StateError(f"{kind}: {self._name(param)}: {error}") from None
             members.append(Member(param, self.state[param], group, plan, place))
@@ -359,4 +375,4 @@ def _blank(maker: Any) -> Optimizer:
         from .make import optimizer
 
         maker = optimizer(maker)
-    return maker.__new__(maker)
+    return object.__new__(maker)  # type: ignore[no-any-return]

@@ -116,13 +116,14 @@ def _merged(
     kind: str, optimizer: Optimizer, place: int, group: dict[str, Any], saved: dict[str, Any]
 ) -> dict[str, Any]:
     """The group with the saved settings. Raises StateError where they lack one, or have one out of its range."""
-    needed = optimizer.formula.settings.keys() & optimizer.setting_defaults.keys()
+    rule = optimizer.rule(group)
+    needed = rule.formula.settings.keys() & rule.setting_defaults.keys()
     missing = needed - saved.keys()
     if missing:
         raise StateError(
             f"{kind}: the state dict's param group {place} lacks {_listed(missing)}; is it another optimizer's?"
         )
-    kept = {key: group[key] for key in ("params", "param_names", *RUNTIME, *optimizer.fixed) if key in group}
+    kept = {key: group[key] for key in ("params", "param_names", "rule", *RUNTIME, *rule.fixed) if key in group}
     new = {**group, **saved, **kept}
     try:
         optimizer._check_settings(new)

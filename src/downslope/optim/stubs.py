@@ -24,6 +24,8 @@ from torch.optim.optimizer import ParamsT
 from ..schedules import Plateau, Schedule
 from .base import Optimizer as Optimizer
 from .classes import Torch
+from .route import Route as Route
+from .route import for_model as for_model
 
 Setting = float | Tensor | Schedule | Plateau
 
@@ -54,7 +56,8 @@ def _class(name: str, made: type[Optimizer]) -> str:
         if p.kind is p.KEYWORD_ONLY and not star:
             lines.append("        *,")
             star = True
-        lines.append("        params: ParamsT," if p.name == "params" else f"        {_parameter(p.name, p.default)},")
+        written = "params: ParamsT = ..." if p.name == "params" else _parameter(p.name, p.default)
+        lines.append(f"        {written},")
     return "\n".join([*lines, "    ) -> None: ...", ""])
 
 

@@ -130,7 +130,7 @@ def make_optimizer(config: Config, model: torch.nn.Module, lr: Any) -> torch.opt
         if name in settings:
             raise SettingError(f"optimizer_settings: {name} is an option of its own; give it there")
     rate = {} if lr is None else {"lr": lr}
-    return made(model.named_parameters(), **rate, **own, **settings)
+    return optim.for_model(made, model, **rate, **own, **settings)
 
 
 def count_steps(config: Config, part: Part, order: Order) -> int | None:
