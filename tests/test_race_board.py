@@ -89,12 +89,9 @@ def test_a_row_by_hand():
 
 
 def test_the_test_part_chooses_nothing():
-    records = [
-        record("sgd", 0.1, 0, "search", 0.9, test=0.5),
-        record("sgd", 0.01, 0, "search", 0.8, test=0.99),
-        *confirm("sgd", 0.1, 0.6, 0.7),
-    ]
-    (row,) = board(make_plan("sgd"), records)["rows"]
+    records = [record("sgd", 0.1, 0, "search", 0.9, test=0.5), record("sgd", 0.01, 0, "search", 0.8, test=0.99)]
+    assert board(make_plan("sgd"), records)["rows"][0]["settings"] == {"lr": 0.1}
+    (row,) = board(make_plan("sgd"), [*records, *confirm("sgd", 0.1, 0.6, 0.7)])["rows"]
     assert row["settings"] == {"lr": 0.1} and row["score"]["mean"] == pytest.approx(0.65)
 
 

@@ -7,6 +7,7 @@ import copy
 import pytest
 import torch
 
+from downslope.errors import SettingError
 from downslope.optim import OPTIMIZERS, TORCH
 from downslope.race.code import code
 from downslope.race.common import SCHEDULES
@@ -26,9 +27,20 @@ SETTINGS = {
 ONLY_HERE = {"qhm", "rootmeansquare", "yogi", "adabelief", "adan", "adopt", "ademamix", "qhadam", "signum", "lion"}
 
 
-def network():
+def network(bias=True):
     torch.manual_seed(3)
-    return torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3)).double()
+    layers = torch.nn.Linear(6, 8, bias=bias), torch.nn.Tanh(), torch.nn.Linear(8, 3, bias=bias)
+    return torch.nn.Sequential(*layers).double()
+
+
+def only_matrices(name):
+    """Whether a rule refuses vectors."""
+    try:
+        OPTIMIZERS[name](network().parameters())
+    except SettingError as error:
+        assert "needs matrices" in str(error)
+        return True
+    return False
 
 
 def trained(text, model):
@@ -51,7 +63,7 @@ def trained(text, model):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_both_codes_run_and_give_the_same_parameters(name, schedule, warmup):
     made = code(name, SETTINGS.get(name, {}), schedule, warmup, STEPS)
-    start = network()
+    start = network(bias=not only_matrices(name))
     before = torch.cat([p.detach().flatten() for p in start.parameters()])
     ours = trained(made["downslope"], copy.deepcopy(start))
     assert not torch.equal(ours, before)
@@ -60,7 +72,8 @@ def test_both_codes_run_and_give_the_same_parameters(name, schedule, warmup):
         assert name in ONLY_HERE or elsewhere_constant or not hasattr(torch.optim, OPTIMIZERS[name].__name__)
         return
     theirs = trained(made["torch"], copy.deepcopy(start))
-    torch.testing.assert_close(ours, theirs, rtol=1e-7, atol=1e-9)  # torch's NAdam keeps a product in float32
+    # torch's NAdam keeps a product in float32; Muon makes its matrices orthogonal in bfloat16
+    assert (ours - theirs).norm() <= {"nadam": 1e-6, "muon": 0.15}.get(name, 1e-8) * (ours - before).norm()
 
 
 def test_torch_code_is_there_for_all_that_torch_has():
