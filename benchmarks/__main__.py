@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from . import cases, floor, loop, machine, startup, table
+from . import cases, floor, loop, machine, startup, table, trials
 from .peers import OPTIMIZERS, TITLES, has_ours
 from .shapes import SHAPES
 
@@ -92,6 +92,8 @@ def measure_all(names: list[str], shapes: list[str], extras: bool, effort: cases
         results["first_step"] = startup.first_step_seconds(1 if effort.quick else 3)
         results["imports"] = startup.import_seconds(1 if effort.quick else 5)
         results["loop"] = loop.measure(1 if effort.quick else loop.PAIRS)
+        say("trials that train together, beside Optuna")
+        results["trials"] = trials.measure(1, 8, ("mlp",)) if effort.quick else trials.measure()
     return results
 
 

@@ -12,10 +12,12 @@ from .cases import Case, best_eager
 from .peers import NOT_EAGER, OPTIMIZERS, TITLES
 from .shapes import SHAPES, SINGLES
 from .targets import mean_speedup, targets
+from .trials import KINDS
 
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 COLUMNS = ["optimizer", "ours ms", "best peer", "ms", "speed-up", "floor ms", "/ floor", "in place"]
 COMPILED = ["compiled", "in s"]
+TRIALS = ["digits", "ours", "Optuna", "speed-up", "Optuna, two processes", "speed-up of it"]
 Rows = list[list[str]]
 
 
@@ -60,9 +62,21 @@ def tables(results: dict[str, Any]) -> list[tuple[str, list[str], Rows]]:
         made.append(("Clipping and averaging in the same pass; overhead", columns, others))
     if once := _once(results):
         made.append(("Paid once", ["what", "seconds"], once))
+    if races := results.get("trials"):
+        made.append(("Trials a minute: two cores, trials of 300 steps", TRIALS, trial_rows(races)))
     verdicts = [[each.name, each.wanted, each.found, _verdict(each.met)] for each in targets(results)]
     made.append(("Targets", ["target", "wanted", "found", "verdict"], verdicts))
     return made
+
+
+def trial_rows(races: dict[str, Any]) -> Rows:
+    """Trials a minute of each network: ours together, and the same from Optuna and torch."""
+    rows = []
+    for name, found in races.items():
+        a_minute, ratio = found["a minute"], found["ratio"]
+        peers = [[f"{a_minute[peer]:.0f}", f"{ratio[peer]:.2f}"] for peer in ratio]
+        rows.append([KINDS[name].title, f"{a_minute['ours']:.0f}", *(cell for pair in peers for cell in pair)])
+    return rows
 
 
 def peer_rows(results: dict[str, Any]) -> Rows:

@@ -9,6 +9,7 @@ from .cases import Case, speedup
 from .measure import geometric_mean
 from .peers import OPTIMIZERS
 from .shapes import SHAPES
+from .trials import KINDS, TRIALS
 
 LARGE = [name for name, shape in SHAPES.items() if shape.large]
 
@@ -63,6 +64,18 @@ def _below(name: str, most: float, seconds: float | None) -> Target:
     return Target(name, wanted, f"{seconds:.3f} s", seconds < most)
 
 
+# How many times the trials a minute of an Optuna loop over plain torch.
+TOGETHER = {"mlp": 5.0, "cnn": 1.5, "transformer": 2.0}
+
+
+def _trials_target(races: dict[str, Any], name: str) -> Target:
+    title, wanted = f"trials a minute over Optuna's, {KINDS[name].title}", f"≥ {TOGETHER[name]:g} ×"
+    if name not in races:
+        return Target(title, wanted, "not measured", None)
+    ratio, complete = races[name]["ratio"]["optuna"], races[name]["trials"] >= TRIALS
+    return Target(title, wanted, f"{ratio:.2f} ×", ratio >= TOGETHER[name] if complete else None)
+
+
 def targets(results: dict[str, Any]) -> list[Target]:
     """The verdicts over a results file's contents."""
     cases = [case for case in results["steps"] if case["shape"] in SHAPES]
@@ -88,4 +101,5 @@ def targets(results: dict[str, Any]) -> list[Target]:
         clip,
         _below("first step, traced and compiled", 0.2, (results.get("first_step") or {}).get("ours")),
         _below("import downslope, after torch", 0.3, (results.get("imports") or {}).get("import downslope")),
+        *(_trials_target(results.get("trials") or {}, name) for name in TOGETHER),
     ]
