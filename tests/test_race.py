@@ -1,212 +1,399 @@
-"""Running a race: what a trial is, that nothing but its seed and settings decides it, and that nothing is lost."""
+"""Running a race: what decides a trial, that nothing is lost, and what cannot be raced."""
 
-import dataclasses
 import json
-import multiprocessing
+import subprocess
+import sys
 
 import pytest
 import torch
 
+import downslope
 from downslope.errors import RunError, SettingError
-from downslope.optim import by_name
-from downslope.race import DEFAULT, Trial, make_plan, race
-from downslope.race.grid import CENTRES, learning_rates
-from downslope.race.workers import run_one
-from downslope.training import by_name as task_by_name
-from downslope.training import train
+from downslope.race import Result, race
+from downslope.race.engine import Job, NotElsewhere, again
+from downslope.race.entrants import entrants
+from downslope.race.prepare import prepare
+from downslope.race.trial import Trial, settings
+from downslope.race.workers import Workers
+from downslope.training import by_name
+from race_cases import SMALL, Kit, Notes, by_trial, lines, records, timeless, tiny
 
 NAMES = ("sgd", "adam")
 
 
 @pytest.fixture(scope="module")
-def digits():
-    task = task_by_name("digits")
-    return task, task.make_data()
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def small_plan(**settings):
-    return make_plan("digits", NAMES, **{"lrs": 3, "seeds": 2, "epochs": 1, **settings})
-
-
-def without_seconds(records):
-    kept = [{k: v for k, v in record.items() if k != "seconds"} for record in records]
-    return sorted(kept, key=lambda r: (r["optimizer"], r["lr"], r["seed"]))
-
-
-def run(digits, name, lr, seed=0, epochs=1, task=None):
-    return train(task or digits[0], digits[1], lambda p: by_name(name)(p, lr=lr), seed=seed, epochs=epochs, batch=64)
-
-
-def test_the_parts_of_the_data_share_nothing_and_are_always_the_same(digits):
-    task, data = digits
-    parts = [part.tensors for part in (data.train, data.validation, data.test)]
-    assert [len(labels) for _, labels in parts] == [1000, 397, 400]
-    images = [row.numpy().tobytes() for inputs, _ in parts for row in inputs]
-    assert len(set(images)) == len(images) == 1797
-    assert torch.equal(task.data()[0][0], data.train.tensors[0])
-    assert all(len(labels.unique()) == 10 for _, labels in parts)
-    assert data.train.tensors[0].mean().abs() < 1e-5 and abs(data.train.tensors[0].std() - 1) < 1e-5
-
-
-def test_a_seed_gives_every_optimizer_the_same_weights_and_the_same_data(digits):
-    still = {name: run(digits, name, 1e-30).train_loss for name in DEFAULT}  # too small a step to change a weight
-    assert len({tuple(curve) for curve in still.values()}) == 1
-    assert run(digits, "sgd", 1e-30, seed=1).train_loss != still["sgd"]
-
-
-def test_the_order_of_the_data_is_the_seeds_and_new_in_each_epoch(digits):
-    task, _ = digits
-    seen = []
-
-    def spy(output, target):
-        seen.append(tuple(target.tolist()))
-        return task.loss(output, target)
-
-    spying = dataclasses.replace(task, loss=spy)
-    orders = []
-    for name, seed in (("sgd", 0), ("adam", 0), ("sgd", 1)):
-        seen.clear()
-        run(digits, name, 0.01, seed, epochs=2, task=spying)
-        orders.append([batch for batch in seen if len(batch) <= 64])
-    assert orders[0] == orders[1] != orders[2]
-    half = len(orders[0]) // 2
-    assert orders[0][:half] != orders[0][half:]
-
-
-def test_a_run_is_deterministic_and_leaves_the_callers_random_state(digits):
-    torch.manual_seed(5)
-    before = torch.get_rng_state()
-    first = run(digits, "adam", 0.01, seed=3)
-    assert torch.equal(torch.get_rng_state(), before)
-    second = run(digits, "adam", 0.01, seed=3)
-    assert dataclasses.replace(first, seconds=0) == dataclasses.replace(second, seconds=0)
-    assert first.test_accuracy > 0.7 and first.diverged_at is None and first.steps == 16
-
-
-def test_a_loss_that_is_not_finite_ends_the_run_as_a_result(digits):
-    outcome = run(digits, "sgd", 1e25, epochs=3)
-    assert outcome.diverged_at is not None and outcome.diverged_at < 16
-    assert outcome.test_accuracy is None and outcome.train_loss == []
-
-
-@pytest.mark.parametrize("factor, diverges", [(900, False), (1100, True), (float("inf"), True), (float("nan"), True)])
-def test_a_loss_far_above_the_first_ends_the_run_before_the_step(digits, factor, diverges):
-    task, _ = digits
-    calls = []
-
-    def loss(output, target):
-        calls.append(len(target))
-        value = output.square().mean() * 0 + 2
-        return value * factor if len(calls) == 6 else value
-
-    outcome = run(digits, "sgd", 0.1, task=dataclasses.replace(task, loss=loss))
-    assert (outcome.diverged_at == 5) == diverges
-    assert len(calls) == (6 if diverges else 17 + 1)  # 16 batches, validation, test
-
-
-def test_a_loss_that_is_infinite_from_the_start_ends_the_run_at_once(digits):
-    task, _ = digits
-    outcome = run(digits, "sgd", 0.1, task=dataclasses.replace(task, loss=lambda o, t: o.sum() * 0 + float("inf")))
-    assert outcome.diverged_at == outcome.steps == 0
-
-
-@pytest.mark.parametrize("name", DEFAULT)
-def test_a_grid_is_even_in_the_logarithm_and_five_decades_wide(name):
-    rates = torch.tensor(learning_rates(name, by_name(name), 11), dtype=torch.float64).log10()
-    assert torch.allclose(rates.diff(), torch.full((10,), 0.5, dtype=torch.float64), atol=1e-3)
-    assert abs(rates[5] - CENTRES[name]) < 1e-3
-
-
-def test_an_optimizer_outside_the_table_is_centred_at_its_own_default():
-    class Own(torch.optim.SGD):
-        def __init__(self, params, lr=0.02):
-            super().__init__(params, lr)
-
-    class Bare(torch.optim.SGD):
-        def __init__(self, params, lr):
-            super().__init__(params, lr)
-
-    assert learning_rates("own", Own, 1) == [0.02]
-    with pytest.raises(SettingError, match="bare: has no default learning rate"):
-        learning_rates("bare", Bare, 3)
+def task(tmp_path_factory):
+    return tiny(tmp_path_factory.mktemp("task"))
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    return race(small_plan(), out=tmp_path_factory.mktemp("race") / "whole", workers=2)
+def whole(task, tmp_path_factory):
+    return race(task, NAMES, out=tmp_path_factory.mktemp("race") / "whole", workers=2, **SMALL)
 
 
-def test_the_number_of_workers_changes_no_result(whole, tmp_path):
-    alone = race(small_plan(), out=tmp_path / "alone", workers=1)
-    assert without_seconds(alone.records) == without_seconds(whole.records)
-    assert without_seconds([run_one(whole.plan, trial) for trial in whole.plan.trials()]) == without_seconds(
-        whole.records
-    )
+def here(task, out, names=NAMES, **options):
+    return race(task, names, out=out, engine="here", **{**SMALL, **options})
 
 
-def test_the_journal_has_every_trial_once_and_diverged_runs_are_in_it(whole):
-    records = [json.loads(line) for line in (whole.folder / "records.jsonl").read_text().splitlines()]
-    assert records == whole.records
-    keys = [Trial(r["optimizer"], r["lr"], r["seed"]) for r in records]
-    assert sorted(keys) == sorted(whole.plan.trials()) and len(set(keys)) == len(keys) == 12
-    lost = [r for r in records if r["diverged"]]
-    assert {(r["optimizer"], r["lr"]) for r in lost} >= {("sgd", 100.0), ("adam", 1.0)}
-    assert all(r["test_accuracy"] is None and r["diverged_at_step"] == r["steps"] for r in lost)
-    for record in records:
-        assert record["seconds"] > 0 and {len(curve) for curve in record["curve"].values()} == {
-            int(not record["diverged"])
-        }
+# ---- what is in a race
 
 
-def test_resume_runs_only_what_is_missing_and_drops_a_broken_last_line(whole, tmp_path):
-    folder = tmp_path / "resumed"
-    folder.mkdir()
-    lines = (whole.folder / "records.jsonl").read_bytes().splitlines(keepends=True)
-    (folder / "config.json").write_bytes((whole.folder / "config.json").read_bytes())
-    (folder / "records.jsonl").write_bytes(b"".join(lines[:9]) + lines[9][:70])
+def test_the_folder_holds_every_trial_once(whole):
+    found = records(whole.folder)
+    trials = [Trial.from_json(r["trial"]) for r in found]
+    assert len(set(trials)) == len(trials) == 2 * (4 + 2) and found == whole.records
+    assert json.loads((whole.folder / "config.json").read_text()) == whole.plan.as_json()
+    assert json.loads((whole.folder / "board.json").read_text()) == whole.board
+    assert {t.seed for t in trials if t.stage == "confirm"} == {1000, 1001}
+    for record in found:
+        assert record["seconds"] > 0 and record["wall"] >= record["seconds"]
+
+
+def test_a_result_reads_as_its_verdict_and_a_table(whole):
+    text = repr(whole)
+    assert whole.board["verdict"]["headline"] in text and str(whole.folder) in text
+    for row in whole.board["rows"]:
+        assert any(line.startswith(f"{row['rank']}  {row['optimizer']}") for line in text.splitlines())
+    assert whole.verdict.startswith(whole.board["verdict"]["headline"])
+    assert whole.best is whole.board["rows"][0] and isinstance(whole, Result) and whole.decisions == []
+
+
+@pytest.mark.parametrize("workers", [1, 3, None], ids=["1 worker", "3 workers", "this process"])
+def test_where_trials_are_trained_changes_no_result(workers, whole, task, tmp_path):
+    options = {"workers": workers} if workers else {"engine": "here"}
+    other = race(task, NAMES, out=tmp_path / "other", **options, **SMALL)
+    assert by_trial(other.records) == by_trial(whole.records)
+    assert timeless(other.board) == timeless(whole.board)
+
+
+def test_the_same_call_goes_on_and_another_is_refused(whole, task, tmp_path):
+    out = tmp_path / "race"
+    out.mkdir()
+    content = (whole.folder / "records.jsonl").read_bytes().splitlines(keepends=True)
+    (out / "config.json").write_bytes((whole.folder / "config.json").read_bytes())
+    (out / "records.jsonl").write_bytes(b"".join(content[:5]) + content[5][:50])
     watch = Notes()
-    result = race(small_plan(), out=folder, resume=True, workers=1, watch=watch)
-    assert watch.notes == [f"{folder}/records.jsonl: dropped a broken last line; its trial runs again"]
-    assert watch.before == 9 and watch.after == 3
-    assert (folder / "records.jsonl").read_bytes().startswith(b"".join(lines[:9]))
-    assert without_seconds(result.records) == without_seconds(whole.records)
+    result = here(task, out, watch=watch, resume=True)
+    assert watch.notes == [f"{out}/records.jsonl: dropped a broken last line; its trial runs again"]
+    assert (watch.before, len(watch.after)) == (5, 7) and [r[0] for r in watch.rounds] == ["search", "confirm"]
+    assert (out / "records.jsonl").read_bytes().startswith(b"".join(content[:5]))
+    assert by_trial(result.records) == by_trial(whole.records)
     again = Notes()
-    race(small_plan(), out=folder, resume=True, watch=again)
-    assert (again.before, again.after, again.notes) == (12, 0, [])
+    here(task, out, watch=again)
+    assert (again.before, again.after, again.rounds) == (12, [], [])
+    with pytest.raises(RunError, match=r"other settings \(trials was 4, now 5; seeds was 2, now 3\)"):
+        here(task, out, trials=5, seeds=3)
+    with pytest.raises(RunError, match=r"other settings \(optimizers was sgd, adam, now sgd; dimensions of adam\)"):
+        here(task, out, ("sgd",))
 
 
-class Notes:
-    def start(self, plan, folder, records, notes):
-        self.notes, self.before, self.after = list(notes), len(records), 0
+def test_ctrl_c_keeps_what_is_finished(task, whole, tmp_path):
+    class Stop(Notes):
+        def finished(self, record):
+            super().finished(record)
+            if len(self.after) == 3:
+                raise KeyboardInterrupt
 
-    def finished(self, record):
-        self.after += 1
-
-    def stop(self):
-        pass
-
-
-class Killer(Notes):
-    def finished(self, record):
-        for worker in multiprocessing.active_children():
-            worker.kill()
+    result = here(task, tmp_path / "race", watch=Stop())
+    assert result.interrupted and len(result.records) == 3 and not result.board["complete"]
+    assert result.board["trials_expected"] == 12 and repr(result).startswith("Interrupted after 3 trials.")
+    assert by_trial(here(task, tmp_path / "race").records) == by_trial(whole.records)
 
 
-def test_a_worker_that_dies_is_an_error_that_says_how_to_go_on(tmp_path):
-    with pytest.raises(RunError, match=r"its worker process died \(exit code -9\); .*--resume"):
-        race(small_plan(), out=tmp_path / "race", workers=1, watch=Killer())
-    assert (tmp_path / "race" / "records.jsonl").read_bytes().count(b"\n") == 1
+# ---- budgets, schedules, searches
 
 
-def test_a_trial_that_fails_is_an_error_that_names_it(tmp_path):
-    plan = dataclasses.replace(small_plan(), batch=-3)  # torch's complaint about it arises in the worker
-    with pytest.raises(RunError, match=r"sgd at learning rate 0\.3162, seed 0: RuntimeError: .*split"):
-        race(plan, out=tmp_path / "race", workers=1)
+def test_budgets_buy_what_they_say(task, tmp_path):
+    for text, search, confirm in (("12 trials", 4, 2), ("30 epochs", 4, 1)):
+        result = here(task, tmp_path / text, trials=None, seeds=None, budget=text)
+        stages = [r["trial"]["stage"] for r in result.records if r["trial"]["optimizer"] == "adam"]
+        assert (stages.count("search"), stages.count("confirm")) == (search, confirm)
+
+
+def test_a_budget_of_time_is_decided_once(task, tmp_path):
+    result = here(task, tmp_path / "race", trials=None, seeds=None, budget="2s")
+    (decided,) = [line for line in lines(result.folder) if line.get("decision") == "budget"]
+    assert set(decided["trials"]) == set(NAMES) and all(n >= 1 for n in decided["trials"].values())
+    (result.folder / "records.jsonl").write_text(
+        "".join(json.dumps(line) + "\n" for line in lines(result.folder)[: -len(result.records) // 2])
+    )
+    again = here(task, tmp_path / "race", trials=None, seeds=None, budget="2s")
+    assert by_trial(again.records) == by_trial(result.records)
+
+
+def test_too_little_time_says_the_least_that_works(task, tmp_path):
+    with pytest.raises(SettingError, match=r"budget '0.001s': too small .* the least that works is about '\d+s'"):
+        here(task, tmp_path / "race", trials=None, seeds=None, budget="0.001s")
+
+
+def test_a_schedule_ends_with_the_trial_whatever_its_length(task):
+    ready = prepare(task, "adam", schedule="cosine,constant,linear,wsd,one_cycle", warmup=0.1)
+    for name in ("cosine", "constant", "linear", "wsd", "one_cycle"):
+        trial = Trial("adam", settings({"lr": 0.1, "schedule": name}), 0, 1)
+        for steps in (1, 4, 40):
+            rate = ready.bench.common.rate(trial, steps)
+            values = [rate(n) for n in range(steps)] if callable(rate) else [rate] * steps
+            assert max(values) <= 0.1 * (1 + 1e-9)
+            if steps == 40:
+                assert values[-1] == 0.1 if name == "constant" else values[-1] < 0.02
+                assert values[0] < 0.1
+    space = {d.name: d for d in ready.plan.dimensions["adam"]}
+    assert space["schedule"].choices == ("cosine", "constant", "linear", "wsd", "one_cycle")
+
+
+def test_settings_of_the_task_join_the_search(task, tmp_path):
+    result = here(task, tmp_path / "race", ("adam",), search=["task.width=4:32:log", "task.size=32,64"])
+    found = [dict(Trial.from_json(r["trial"]).of_task) for r in result.records]
+    assert {f["size"] for f in found} == {32, 64} and len({f["width"] for f in found}) >= 3
+    assert all(isinstance(f["width"], int) and 4 <= f["width"] <= 32 for f in found)
+    steps = {f["size"]: r["steps"] for f, r in zip(found, result.records)}
+    assert steps == {32: 6, 64: 12}
+    fixed = here(task, tmp_path / "fixed", ("adam",), task_settings={"size": 32})
+    assert {r["steps"] for r in fixed.records} == {6} and fixed.plan.task_settings["size"] == 32
+
+
+# ---- whose optimizers, whose task
+
+
+def rule(p, g, v=0, *, lr=0.1, beta=0.9):
+    """Heavy ball."""
+    v = beta * v + g
+    return p - lr * v, v
+
+
+def test_a_formula_races_under_its_name(task, tmp_path):
+    result = race(task, [rule, "sgd"], out=tmp_path / "race", workers=1, **SMALL)
+    assert result.plan.optimizers == ("rule", "sgd") and result.plan.origins == {"rule": "test_race:rule"}
+    file = tmp_path / "rules.py"
+    file.write_text("def rule(p, g, v=0, *, lr=0.1, beta=0.9):\n    v = beta * v + g\n    return p - lr * v, v\n")
+    same = here(task, tmp_path / "file", f"{file}:rule,sgd")
+    assert by_trial(same.records) == by_trial(result.records)
+
+
+SCRIPT = """
+import sys, torch, downslope
+
+def inner():
+    def rule(p, g, v=0, *, lr=0.1, beta=0.9):
+        v = beta * v + g
+        return p - lr * v, v
+    return rule
+
+def part(seed):
+    x = torch.randn(64, 4, generator=torch.Generator().manual_seed(seed))
+    return torch.utils.data.TensorDataset(x, (x[:, 0] > 0).long())
+
+loaders = [torch.utils.data.DataLoader(part(s), 16, shuffle=s == 0, generator=torch.Generator()) for s in (0, 1)]
+task = downslope.Task.of(torch.nn.Linear(4, 2), *loaders, loss=torch.nn.functional.cross_entropy, name="mine", epochs=2)
+open("times", "a").write("x")
+for engine in ("local", "here"):
+    downslope.race(task, [inner(), "sgd"], out=f"race-{engine}", engine=engine, workers=2, trials=4, seeds=2)
+"""
+
+
+def test_what_a_script_defines_reaches_the_workers_and_the_script_runs_once(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (tmp_path / "times").read_text() == "x"
+    boards = [json.loads((tmp_path / f"race-{name}" / "board.json").read_text()) for name in ("local", "here")]
+    assert timeless(boards[0]) == timeless(boards[1]) and boards[0]["notes"] == boards[1]["notes"]
+    assert not any("in this process" in note for note in boards[0]["notes"])
+
+
+def test_what_no_other_process_can_have_is_trained_here_and_said(tmp_path):
+    class Unsendable:
+        def __deepcopy__(self, memo):
+            return self
+
+        def __reduce__(self):
+            raise TypeError("not this one")
+
+    x = torch.randn(32, 4)
+    model = torch.nn.Linear(4, 2)
+    model.extra = Unsendable()
+    own = downslope.Task.of(
+        model, (x, x[:, 0].gt(0).long()), (x, x[:, 0].gt(0).long()), loss=torch.nn.functional.cross_entropy
+    )
+    watch = Notes()
+    result = race(own, NAMES, out=tmp_path / "race", watch=watch, workers=2, epochs=1, **SMALL)
+    assert len(result.records) == 12
+    assert "training in this process alone: the task or a formula cannot be sent" in watch.notes[0]
+    assert watch.notes[0] in result.board["notes"]
+
+
+def test_several_tasks_are_several_races_and_one_answer(task, tmp_path):
+    result = race([task, "diabetes"], NAMES, out=tmp_path / "races", engine="here", epochs=2, **SMALL)
+    assert [r.folder.name for r in result.results] == ["tiny", "diabetes"]
+    assert json.loads((tmp_path / "races" / "aggregate.json").read_text()) == result.together
+    assert "diabetes: " in result.verdict and not result.interrupted
+    with pytest.raises(SettingError, match="one is named twice"):
+        race([task, task], NAMES, out=tmp_path / "again", **SMALL)
+
+
+# ---- what cannot be raced
+
+WRONG = {
+    "an unknown task": (("digit", NAMES, {}), RunError, r"digit: there is no task of that name; did you mean digits"),
+    "an unknown optimizer": (("digits", "sgd,addam", {}), SettingError, r"'addam'; did you mean .*adam"),
+    "an empty name": (("digits", "sgd,", {}), SettingError, "one name is empty"),
+    "none": (("digits", [], {}), SettingError, "one name is empty"),
+    "one twice": (("digits", "sgd,SGD", {}), SettingError, "sgd is named twice"),
+    "torch's own": (("digits", [torch.optim.SGD], {}), SettingError, "SGD is no optimizer that can race"),
+    "no such file": (("digits", "no.py:rule", {}), RunError, "there is no file no.py"),
+    "both": (("digits", NAMES, {"budget": "5m", "trials": 3}), SettingError, "give one of them"),
+    "no trials": (("digits", NAMES, {"trials": 0}), SettingError, "trials=0: must be a whole number, at least 1"),
+    "a schedule": (("digits", NAMES, {"schedule": "cosin"}), SettingError, "schedule='cosin': did you mean cosine"),
+    "a step schedule": (("digits", NAMES, {"schedule": "multistep"}), SettingError, "schedule='multistep'"),
+    "a sampler": (("digits", NAMES, {"sampler": "tpe9"}), SettingError, "sampler='tpe9': known are halton"),
+    "a metric": (("quadratic", NAMES, {"monitor": "metric"}), SettingError, r"has no metric\(output, target\)"),
+    "too large a batch": (("digits", NAMES, {"batch": 5000}), SettingError, "larger than the 1000 samples"),
+    "rungs of nothing": (("digits", NAMES, {"rungs": True, "epochs": 2}), SettingError, "a trial has 2 epochs"),
+    "warm-up": (("digits", NAMES, {"warmup": 1.0}), SettingError, "warmup=1.0: must be a share"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_cannot_be_raced_is_said_before_anything_is_written(case, tmp_path):
+    (task, names, options), kind, words = WRONG[case]
+    with pytest.raises(kind, match=words):
+        race(task, names, out=tmp_path / "race", **options)
+    assert not (tmp_path / "race").exists()
+
+
+@pytest.mark.parametrize("workers, engine, words", [(0, "local", "workers=0"), (1, "moon", "engine='moon'")])
+def test_where_it_cannot_be_trained(task, workers, engine, words, tmp_path):
+    with pytest.raises(SettingError, match=words):
+        race(task, NAMES, out=tmp_path / "race", workers=workers, engine=engine, **SMALL)
+    with pytest.raises(SettingError, match=r"resume: which race\? name its folder"):
+        race(task, NAMES, resume=True)
+
+
+SICK = {
+    "no validation": (("return part(size), part(64), part(64)", "return (part(size),)"), "return .train, validation"),
+    "nan from the start": (
+        ("return torch.nn.functional.cross_entropy(output, target)", "return (output * float('nan')).mean()"),
+        r"the loss of the untrained network is nan on .*, so every run would fail; `downslope check .*` says where",
+    ),
+    "a failing loss": (("cross_entropy(output, target)", "cross_entropy(output, 1)"), r"loss\(output, target\) failed"),
+    "an infinite metric": (
+        ("return (output.argmax(1) == target).double().mean()", "return float('inf')"),
+        "the metric of the untrained network is inf",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SICK)
+def test_a_sick_task_is_said_at_once(case, tmp_path):
+    change, words = SICK[case]
+    with pytest.raises(RunError, match=words):
+        here(tiny(tmp_path / "task", change=change), tmp_path / "race")
+    assert not (tmp_path / "race").exists()
+
+
+def test_an_optimizer_that_cannot_train_the_task_is_named(task, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise RuntimeError("needs a closure")
+
+    made = entrants([rule])[0].made
+    monkeypatch.setattr(made, "step", refuse)
+    with pytest.raises(RunError, match=r"rule: cannot train .*tiny.py: RuntimeError: needs a closure.*; leave it out"):
+        here(task, tmp_path / "race", [rule, "sgd"])
+
+
+def test_a_trial_that_fails_is_an_error_that_names_it_and_keeps_the_rest(tmp_path):
+    late = ("return torch.nn.functional.cross_entropy(output, target)",
+            "if torch.initial_seed() == 1000:\n        raise KeyError('oops')\n"
+            "    return torch.nn.functional.cross_entropy(output, target)")  # fmt: skip
+    with pytest.raises(RunError, match=r"sgd\(lr=[\d.]+\), seed 1000, 3 epochs: .*KeyError: 'oops'.*tiny.py, line"):
+        here(tiny(tmp_path / "task", late=late), tmp_path / "race")
+    assert len(records(tmp_path / "race")) == 8
+
+
+def test_every_run_may_diverge(tmp_path):
+    wild = ("return torch.nn.functional.cross_entropy(output, target)",
+            "return (output * 1e30).square().mean() if output.requires_grad else output.square().mean()")  # fmt: skip
+    result = here(tiny(tmp_path / "task", wild=wild), tmp_path / "race", ("sgd",), monitor="loss")
+    assert all(r["diverged"] for r in result.records) and len(result.records) == 4
+    assert result.board["rows"][0]["score"]["mean"] is None and result.board["complete"]
+
+
+# ---- workers that die
+
+
+def some(count):
+    return tuple(Trial("sgd", (("lr", 0.1 * (i + 1)),), 0, 1) for i in range(count))
+
+
+DEATHS = {
+    "killed when many": (
+        [Job(some(7), True)],
+        7,
+        "was killed, as for want of memory; going on with at most 4 at a time",
+    ),
+    "short when many": ([Job(some(7), True)], 7, "ran out of memory; going on with at most 4 at a time"),
+    "killed once": ([Job(some(1))], 1, r"sgd\(lr=0.1\), seed 0, 1 epoch: .* was killed.*; trying it once more"),
+}
+
+
+@pytest.mark.parametrize("act", DEATHS)
+def test_a_job_that_is_lost_is_tried_again_with_fewer_trials(act, tmp_path):
+    import re
+
+    jobs, count, words = DEATHS[act]
+    engine = Workers(Kit(act, str(tmp_path / "log")), 1)
+    try:
+        done = list(engine.run(jobs))
+    finally:
+        engine.close()
+    found = [r["trial"]["settings"]["lr"] for one in done for r in one.records]
+    assert sorted(found) == [dict(t.settings)["lr"] for t in some(count)]
+    assert re.search(words, next(note for one in done for note in one.notes))
+
+
+def test_a_trial_whose_worker_dies_twice_is_an_error(tmp_path):
+    engine = Workers(Kit("always killed", str(tmp_path / "log")), 1)
+    with pytest.raises(RunError, match=r"sgd\(lr=0.1\), seed 0, 1 epoch: its worker process was killed.*, twice; "):
+        list(engine.run([Job(some(1))]))
+    assert (tmp_path / "log").read_text() == "1\n1\n"
+
+
+def test_workers_live_from_round_to_round(tmp_path):
+    engine = Workers(Kit("", str(tmp_path / "log")), 2)
+    assert sum(len(done.records) for done in engine.run([Job((trial,)) for trial in some(3)])) == 3
+    first = [worker.process.pid for worker in engine._workers]
+    assert sum(len(done.records) for done in engine.run([Job((trial,)) for trial in some(3)])) == 3
+    assert [worker.process.pid for worker in engine._workers] == first and 1 <= len(first) <= 2
+    engine.close()
+
+
+def test_what_is_tried_after_a_loss():
+    assert again(Job(some(1), attempt=1), "why") is None
+    (jobs, note) = again(Job(some(5), True), "why")
+    assert [(len(job.trials), job.batched) for job in jobs] == [(2, True), (3, True)]
+    assert sum((job.trials for job in jobs), ()) == some(5) and "at most 3 at a time" in note
+    assert [job.batched for job in again(Job(some(2), True), "why")[0]] == [False, False]
+
+
+def test_a_kit_that_cannot_be_unpacked_elsewhere_says_so(task):
+    ready = prepare(task, "sgd")
+    from dataclasses import replace
+
+    with pytest.raises(NotElsewhere, match="there is no task of that name"):
+        replace(ready.kit, task="nothing").bench()
+    threads = torch.get_num_threads()
+    try:
+        assert ready.kit.bench().task.name == task
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_downslope_race_is_the_function_before_and_after_an_import(task, tmp_path):
+    assert downslope.race(task, "sgd", out=tmp_path / "a", engine="here", **SMALL).plan.task == task
+    assert sys.modules["downslope.race"](task, "sgd", out=tmp_path / "b", engine="here", **SMALL).plan.task == task
+
+
+def test_a_task_that_was_changed_keeps_its_changes_in_the_workers(task, tmp_path):
+    changed = by_name(task).with_settings(size=32)
+    result = race(changed, "sgd", out=tmp_path / "race", workers=1, **SMALL)
+    assert {r["steps"] for r in result.records} == {6} and result.board["notes"] == []

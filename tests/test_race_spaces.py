@@ -150,7 +150,7 @@ def test_a_budget_is_read(text):
     assert budget.read(text)[:2] == READ[text]
 
 
-@pytest.mark.parametrize("text", ["", "10", "ten minutes", "0 trials", "0m", "10 parsecs", "-5m", "5 trials 3m"])
+@pytest.mark.parametrize("text", ["", "10", "ten minutes", "0 trials", "0m", "10 parsecs", "10ms", "-5m", "5 trials 3m"])
 def test_what_is_no_budget_is_said(text):
     with pytest.raises(SettingError, match="give a time, trials or epochs, such as 10m"):
         budget.read(text)

@@ -9,8 +9,11 @@ from .common import SCHEDULE
 from .engine import Job
 from .folder import Folder
 from .prepare import Ready
-from .referee import Round
+from .referee import Round, sample
 from .trial import Trial
+
+MANY = 32
+"""Trials that a budget of time is told by: how many it will buy is not yet known."""
 
 
 class Batches:
@@ -40,16 +43,23 @@ class Batches:
                     jobs += [Job((trial,)) for trial in group if trial in missing]
         return sorted(jobs, key=lambda job: -len(job.trials))
 
+    def gain(self, name: str) -> float:
+        """How much quicker a trial of an optimizer is among others than alone."""
+        return float(self._decided(sample(self.folder.plan, name, MANY)).get("gain", 1.0))
+
     def _size(self, trials: Sequence[Trial]) -> int:
         """How many of such trials train at a time; 1 where they do so alone."""
+        return int(self._decided(trials)["size"])
+
+    def _decided(self, trials: Sequence[Trial]) -> dict[str, Any]:
         name = trials[0].optimizer
         if self.folder.plan.batched != "auto" or len(trials) < 2:
-            return 1
+            return {"size": 1}
         decided = self.folder.journal.decision("batching", optimizer=name)
         if decided is None:
             decided = {"decision": "batching", "optimizer": name, **self._try(trials)}
             self.folder.append(decided)
-        return int(decided["size"])
+        return decided
 
     def _try(self, trials: Sequence[Trial]) -> dict[str, Any]:
         import torch

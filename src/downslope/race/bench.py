@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -106,7 +107,10 @@ class Kit:
             classes |= {name: as_class(formula, name) for name, formula in formulas.items()}
         except Exception as error:
             raise NotElsewhere(str(error)) from error
-        return Bench(task.with_settings(**self.task_settings), Common(**self.common, classes=classes))
+        bench = Bench(task.with_settings(**self.task_settings), Common(**self.common, classes=classes))
+        with contextlib.suppress(Exception):  # said by the trial that meets it
+            bench.at({})  # before the first trial, whose time may be what a budget is told by
+        return bench
 
 
 def make_kit(given: Any, task: Any, common: Mapping[str, Any], racing: Sequence[Entrant], threads: int) -> Kit:

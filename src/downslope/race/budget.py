@@ -17,8 +17,12 @@ TRIALS = 11
 USABLE = 0.9
 """The part of the workers' time that trials get: at the end of each round some have nothing to do."""
 
-UNITS = {"s": 1.0, "sec": 1.0, "second": 1.0, "m": 60.0, "min": 60.0, "minute": 60.0, "h": 3600.0, "hour": 3600.0}
-UNITS |= {"d": 86400.0, "day": 86400.0}
+UNITS = {
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
+    **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hour", "hours"), 3600.0),
+    **dict.fromkeys(("d", "day", "days"), 86400.0),
+}
 
 
 class Budget(NamedTuple):
@@ -36,7 +40,7 @@ def read(text: str) -> Budget:
         if int(found[1]):
             return Budget(f"{found[2]}s", int(found[1]), text)
     elif re.fullmatch(r"(\d+(\.\d+)?\s*[a-z]+\s*)+", words):
-        parts = [(float(n), unit if unit in UNITS else unit.rstrip("s")) for n, unit in PART.findall(words)]
+        parts = [(float(n), unit) for n, unit in PART.findall(words)]
         if all(unit in UNITS for _, unit in parts) and (seconds := sum(n * UNITS[unit] for n, unit in parts)) > 0:
             return Budget("seconds", seconds, text)
     raise SettingError(f"budget {text!r}: give a time, trials or epochs, such as 10m, 1h30m, '60 trials', '300 epochs'")

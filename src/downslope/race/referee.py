@@ -26,6 +26,8 @@ EDGE = 0.1
 """The outer part of the learning rates, at either end, in which the best of them makes the range wider."""
 PROBE_SECONDS = 0.5
 """A probe of fewer seconds is repeated with more epochs, up to a whole trial."""
+COLD = 10.0
+"""The first probe, in which much happens for the first time, is repeated unless it took so many seconds."""
 
 
 @dataclass(frozen=True)
@@ -116,13 +118,20 @@ def _probes(plan: Plan, journal: Journal) -> Iterator[Round]:
         yield Round("probe", tuple(trials.values()))
         if epochs >= plan.epochs:
             return
-        short = [name for name, trial in trials.items() if wall(journal.records[trial]) < PROBE_SECONDS]
+        enough = COLD if epochs == 1 else PROBE_SECONDS
+        short = [name for name, trial in trials.items() if wall(journal.records[trial]) < enough]
         epochs = min(epochs * 8, plan.epochs)
 
 
 def _first_trial(plan: Plan, name: str, seed: int, epochs: int) -> Trial:
     point = points(plan.searched(name, 1), plan.race_seed, 0, 1)[0]
     return Trial(name, settings(point), seed, epochs, "probe")
+
+
+def sample(plan: Plan, name: str, count: int) -> list[Trial]:
+    """Some trials as the search of an optimizer will have them, to try how they train."""
+    found = points(plan.searched(name, count), plan.race_seed, 1, count)
+    return [Trial(name, settings(point), plan.search_seeds[0], plan.epochs) for point in found]
 
 
 def wall(record: Record) -> float:

@@ -112,7 +112,8 @@ def _race(ready: Ready, path: Path, *, resume: bool, workers: int | None, engine
             if isinstance(step, Undecided):
                 read = budgets.read(plan.budget or "")
                 points = len(plan.search_seeds)
-                folder.append(budgets.timed(read, step.costs, step.spent, runs.count, plan.seeds, points))
+                costs = {name: cost / max(batches.gain(name), 1.0) for name, cost in step.costs.items()}
+                folder.append(budgets.timed(read, costs, step.spent, runs.count, plan.seeds, points))
                 continue
             try:
                 _round(step, batches, runs, folder, watch)
