@@ -15,6 +15,7 @@ from typing import Any
 
 import adabelief_pytorch
 import pytorch_optimizer
+import schedulefree
 import torch
 
 Rule = Callable[..., torch.Tensor]
@@ -346,6 +347,15 @@ TABLE = (
 )
 
 
+def _schedule_free(formula: str, name: str, *settings: dict[str, Any], states: dict[str, str]) -> Reference:
+    def make(params: Any, **given: Any) -> torch.optim.Optimizer:
+        optimizer = getattr(schedulefree, name)(params, foreach=False, **given)
+        optimizer.train()
+        return optimizer
+
+    return Reference(formula, make, ({}, *settings), f"schedulefree.{name}", states)
+
+
 def _muon(formula: str, name: str, nesterov: bool, scale: Callable[[int, int], float]) -> Reference:
     rule = partial(orthogonal, scale=scale, nesterov=nesterov)
     settings = ({}, {"lr": 0.1, "weight_decay": 0.5, "momentum": 0.8, "ns_steps": 3})
@@ -364,6 +374,18 @@ def _moonlight(rows: int, columns: int) -> float:
 
 TABLE = (
     *TABLE,
+    _schedule_free(
+        "schedule_free_sgd",
+        "SGDScheduleFree",
+        {"lr": 0.1, "momentum": 0.8, "weight_decay": 0.1, "warmup_steps": 5, "r": 0.5, "weight_lr_power": 1.0},
+        states={"z": "z"},
+    ),
+    _schedule_free(
+        "schedule_free_adamw",
+        "AdamWScheduleFree",
+        {"lr": 0.1, "betas": (0.8, 0.95), "weight_decay": 0.1, "warmup_steps": 5, "r": 1.0, "weight_lr_power": 1.0},
+        states={"z": "z", "exp_avg_sq": "exp_avg_sq"},
+    ),
     _muon("muon", "KellerJordan/Muon", True, _original),
     _muon("muon_polyak", "KellerJordan/Muon", False, _original),
     _muon("moonlight", "MoonshotAI/Moonlight", True, _moonlight),

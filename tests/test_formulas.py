@@ -17,7 +17,12 @@ from downslope.formulas import FORMULAS
 from references import CASES, REFERENCES, Reference
 
 STEPS = 50
-SCALAR_STATES = {"nadam": ("mu_product",), "asgd": ("eta", "mu")}
+SCALAR_STATES = {
+    "nadam": ("mu_product",),
+    "asgd": ("eta", "mu"),
+    "schedule_free_sgd": ("weight_sum", "lr_max"),
+    "schedule_free_adamw": ("weight_sum", "lr_max"),
+}
 
 
 @pytest.fixture(autouse=True)

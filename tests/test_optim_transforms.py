@@ -30,7 +30,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "ema": {"ema": 0.8},
     "skip_nonfinite": {"skip_nonfinite": True},
 }
-DECAYED_BY_THE_FORMULA = ("adamw", "amsgradw", "lion", "adan", "ademamix")
+DECAYED_BY_THE_FORMULA = ("adamw", "amsgradw", "lion", "adan", "ademamix", "schedule_free_adamw")
 
 
 def has(formula: str, option: str) -> bool:

@@ -45,6 +45,8 @@ FORMULAS: dict[str, Callable[..., Any]] = {
         sign.signum,
         sign.lion,
         averaging.asgd,
+        averaging.schedule_free_sgd,
+        averaging.schedule_free_adamw,
         matrix.muon,
         matrix.muon_polyak,
         matrix.moonlight,

@@ -687,3 +687,56 @@ class Lion(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
     ) -> None: ...
+
+class ScheduleFreeSGD(Optimizer):
+    """Defazio et al. 2024, arXiv:2405.15682, equations 3 to 5: no schedule, and an average where one would end.
+
+    p is the point y, where gradients are taken; x, where the model is to be scored, is what the optimizer's `eval()`
+    puts in its place. Settings and defaults are those of the authors' package schedulefree; its weight_sum and lr_max
+    are one number each for a parameter here.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 1.0,
+        momentum: Setting = 0.9,
+        weight_decay: Setting = 0,
+        warmup_steps: Setting = 0,
+        r: Setting = 0,
+        weight_lr_power: Setting = 2,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class ScheduleFreeAdamW(Optimizer):
+    """Defazio et al. 2024, arXiv:2405.15682, Algorithm 1: schedule-free AdamW.
+
+    p is the point y, where gradients are taken; x, where the model is to be scored, is what the optimizer's `eval()`
+    puts in its place. Settings and defaults are those of the authors' package schedulefree, which applies the weight
+    decay at y; its weight_sum and lr_max are one number each for a parameter here.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.0025,
+        betas: tuple[Setting, Setting] = (0.9, 0.999),
+        eps: Setting = 1e-08,
+        weight_decay: Setting = 0,
+        warmup_steps: Setting = 0,
+        r: Setting = 0,
+        weight_lr_power: Setting = 2,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import chain, repeat
 from operator import is_
 from typing import Any, ClassVar
@@ -18,6 +17,7 @@ from . import around, checkpoint, settings, states
 from .around import OWN
 from .batch import Batch
 from .follow import Follower, at, followers, is_scheduled
+from .scoring import Scoring
 from .stage import Member
 from .table import same
 from .untraced import untraced
@@ -27,7 +27,7 @@ _add_param_group = untraced(torch.optim.Optimizer.add_param_group)
 _state_dict = untraced(torch.optim.Optimizer.state_dict)
 
 
-class Optimizer(torch.optim.Optimizer):
+class Optimizer(Scoring, torch.optim.Optimizer):
     """The base of all of downslope's optimizers; make one from a formula with `downslope.optimizer`.
 
     Beside a formula's own settings every optimizer takes, as keywords, all fused into its one pass over memory:
@@ -97,6 +97,7 @@ class Optimizer(torch.optim.Optimizer):
         self.steps = 0
         self._followers: list[Follower] = []
         self._swapped = False
+        self._trained = {}
         self._forget()
 
     def _forget(self) -> None:
@@ -193,10 +194,7 @@ class Optimizer(torch.optim.Optimizer):
         if found_inf is not None and float(found_inf) > 0:
             self.skipped_steps += 1
             return
-        if self._swapped:
-            raise StateError(
-                f"{type(self).__name__}: the parameters hold their average; leave swap_average() before the next step"
-            )
+        self._check_not_swapped("the next step")
         if self.steps == 0 and not self.state and self._is_birth():
             self._gather()
             return
@@ -283,36 +281,12 @@ class Optimizer(torch.optim.Optimizer):
 
     zero_grad = untraced(torch.optim.Optimizer.zero_grad)
 
-    # ---- the average
-
-    @contextlib.contextmanager
-    def swap_average(self) -> Iterator[None]:
-        """Inside the `with`, the parameters hold their average (`ema=`): for evaluation, or to save it.
-
-        Costs one copy of the parameters. Raises SettingError if the optimizer keeps no average, and StateError for a
-        step inside."""
-        if self.ema is None:
-            raise SettingError(f"{type(self).__name__}: keeps no average; make it with ema=0.999")
-        self._swap()
-        try:
-            yield
-        finally:
-            self._swap()
-
-    @torch.no_grad()
-    def _swap(self) -> None:
-        for param, state in self.state.items():
-            if "ema" in state:
-                kept = param.detach().clone()
-                param.copy_(state["ema"])
-                state["ema"].copy_(kept)
-        self._swapped = not self._swapped
-
     # ---- checkpoints
 
     def state_dict(self) -> dict[str, Any]:
         """torch's state dict; loads into torch's optimizer of the same name. What torch has no place for (the number of
         steps, skipped ones, a plateau's memory) is under the key `downslope`, which torch ignores."""
+        self._check_not_swapped("state_dict()")
         state_dict = _state_dict(self)
         if isinstance(state_dict.get("state"), dict):  # a hook may have made anything of it
             state_dict["state"] = {place: state for place, state in state_dict["state"].items() if state}

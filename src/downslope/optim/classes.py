@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import torch
+
 from ..compiler.formula import read
 from ..compiler.ops import COEFFICIENTS, STEPS
 from ..errors import SettingError
@@ -183,6 +185,21 @@ OTHERS: dict[str, str] = {
     "QHAdam": "qhadam",
     "Signum": "signum",
     "Lion": "lion",
+    "ScheduleFreeSGD": "schedule_free_sgd",
+    "ScheduleFreeAdamW": "schedule_free_adamw",
+}
+
+
+def _schedule_free(p: torch.Tensor, state: Group, group: Group) -> torch.Tensor:
+    """Defazio et al. 2024, equation 5 for x: y = (1 - beta) z + beta x."""
+    beta = group["momentum"] if "momentum" in group else group["betas"][0]
+    return torch.lerp(p, state["z"], 1 - 1 / float(beta)) if float(beta) else p.clone()
+
+
+# Where the parameters are scored, for formulas whose p is where gradients are taken.
+SCORED: dict[str, Callable[[torch.Tensor, Group, Group], torch.Tensor]] = {
+    "schedule_free_sgd": _schedule_free,
+    "schedule_free_adamw": _schedule_free,
 }
 
 
@@ -206,7 +223,12 @@ def _own(name: str, formula: str) -> type[Optimizer]:
     function = F[formula]
     read_formula = read(function)
     return make(
-        name, read_formula, lambda group: function, settings=dict(read_formula.settings), module="downslope.optim"
+        name,
+        read_formula,
+        lambda group: function,
+        settings=dict(read_formula.settings),
+        scored=SCORED.get(formula),
+        module="downslope.optim",
     )
 
 

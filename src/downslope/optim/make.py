@@ -60,12 +60,14 @@ def make(
     shows_step: bool | None = None,
     saves_all: bool = False,
     check: Callable[[dict[str, Any]], None] | None = None,
+    scored: Callable[..., Any] | None = None,
     module: str,
     qualname: str | None = None,
     doc: str = "",
 ) -> type[Optimizer]:
-    """The class: `settings` may be given by position, `flags` by keyword, `hidden` stand in param groups only; `doc`
-    comes before what the formula says of itself."""
+    """The class: `settings` may be given by position, `flags` by keyword, `hidden` stand in param groups only;
+    `scored` gives, of (p, state, group), the point at which the model is to be scored, where that is not p; `doc` comes
+    before what the formula says of itself."""
     if flags is None:
         owns_decay = "weight_decay" in settings
         settings = settings if owns_decay else {**settings, "weight_decay": 0.0}
@@ -88,6 +90,8 @@ def make(
         "saves_all": saves_all,
         "shows_step": formula.counts if shows_step is None else shows_step,
     }
+    if scored is not None:
+        body["scored"] = staticmethod(scored)
     if check is not None:
         body["check_group"] = staticmethod(check)
     return type(name, (Optimizer,), body)

@@ -85,6 +85,8 @@ def reduce_by_key(values: Sequence[float], key: Key) -> list[float]:
     which all of them must enter."""
     if key is None:
         return list(values)
+    mesh: Any
+    dims: tuple[int, ...]
     mesh, dims = key  # type: ignore[misc]
     total = torch.tensor(values, dtype=torch.float64, device=mesh.device_type)
     for dim in dims:
