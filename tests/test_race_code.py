@@ -83,6 +83,8 @@ def test_torch_code_is_there_for_all_that_torch_has():
                 assert code(name.lower(), {}, schedule, 0.1, 100)["torch"], (name, schedule)
     for name in ("momentum", "nag", "amsgrad"):
         assert code(name, {}, "constant", 0.0, 100)["torch"]
+    # torch's momentum is 0 by default
+    assert "SGD(model.parameters(), lr=0.01, momentum=0.9)" in str(code("momentum", {}, "constant", 0.0, 100)["torch"])
 
 
 def test_the_code_as_it_reads():

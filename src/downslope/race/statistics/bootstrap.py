@@ -84,7 +84,9 @@ def _curves(chosen_by: np.ndarray, scores: np.ndarray, ks: Sequence[int]) -> np.
     import numpy as np
 
     order = np.argsort(chosen_by, axis=-1, kind="stable")
-    return np.take_along_axis(scores, order, axis=-1) @ _weights(scores.shape[-1], ks).T
+    ordered = np.take_along_axis(scores, order, axis=-1)
+    # not @, whose threads would stand in the way of trials that are still running
+    return np.einsum("...i,ki->...k", ordered, _weights(scores.shape[-1], ks))
 
 
 def _weights(n: int, ks: Sequence[int]) -> np.ndarray:
