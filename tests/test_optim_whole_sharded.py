@@ -1,4 +1,4 @@
-"""Formulas that need whole tensors, on parameters that several processes share: norms are reduced, matrices gathered."""
+"""Formulas of whole tensors on parameters that processes share: norms are reduced, matrices gathered."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def compare(rank: int, world: int, store: str) -> None:
             assert not other._batch._slow, "not compiled"
             for p, q, before in zip(alone, shared, start):
                 found = q.full_tensor().detach()
-                torch.testing.assert_close(found, p.detach(), rtol=1e-5, atol=1e-6, msg=lambda m: f"{name}: {m}")
+                torch.testing.assert_close(found, p.detach(), rtol=1e-5, atol=1e-6, msg=f"{name}, {place}")
                 assert not torch.equal(found, before)
     dist.destroy_process_group()
 
