@@ -347,6 +347,20 @@ def test_coarse_scores_without_spread_are_not_sure():
     made = board(make_plan("adam", "sgd"), records)
     assert made["comparisons"][0]["p"] == 2**-4 and not made["comparisons"][0]["decided"]
     assert "with the same difference on all 5 seeds" in made["verdict"]["headline"]
+    assert [row["score"]["low"] for row in made["rows"]] == [None, None]
+    assert made["verdict"]["headline"].startswith("Adam lr 0.01 cosine is first with 0.9, but")
+
+
+def test_many_undecided_pairs_share_a_sentence():
+    def twin(name, shift):
+        moved = [{**r, "trial": {**r["trial"], "optimizer": name}} for r in NEAR]
+        return [{**r, "test_metric": r["test_metric"] and r["test_metric"] - shift} for r in moved]
+
+    records = [*WINNER, *NEAR, *twin("adam", 1e-3), *twin("nag", 2e-3)]
+    said = board(make_plan("adamw", "momentum", "adam", "nag"), records)["verdict"]["sentences"]
+    (sentence,) = [s for s in said if "undecided" in s]
+    assert sentence.startswith("AdamW is undecided against Momentum (0.004 ± 0.006, p = ")
+    assert " more seeds), Adam (0.005 ± 0.006, p = " in sentence and " and NAG (0.006 ± 0.006, p = " in sentence
 
 
 def test_warnings():

@@ -57,7 +57,7 @@ def board(
     for row in rows:
         row["widened"] = _widened(own[row["optimizer"]], decisions, row["optimizer"])
     target = _time(plan, rows, confirmed)
-    compared = _comparisons(rows, runs, {name: _fixed(confirmed[name]) for name in order})
+    compared = _comparisons(rows, runs, {name: scores.fixed(confirmed[name]) for name in order})
     _undertuned(plan, rows, compared, own)
     whole = len(rows) == len(plan.optimizers) and all(row["score"]["by_seed"] or _lost(row) for row in rows)
     made = {
@@ -97,12 +97,6 @@ def _lost(row: Mapping[str, Any]) -> bool:
 def _widened(records: Sequence[Record], decisions: Sequence[Mapping[str, Any]], name: str) -> int:
     told = sum(d.get("decision") == "widen" and d.get("optimizer") == name for d in decisions)
     return told or int(any(r["trial"]["stage"] == "widen" for r in records))
-
-
-def _fixed(records: Sequence[Record]) -> bool:
-    """Whether seeds change nothing: every run ended at the same losses, to the last digit, or every run diverged."""
-    ends = {(r["diverged"], r.get("validation_loss"), r.get("test_loss")) for r in records}
-    return len(records) > 1 and len(ends) == 1
 
 
 def _comparisons(

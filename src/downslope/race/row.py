@@ -33,7 +33,7 @@ def make_row(
         "optimizer": name,
         "settings": settings,
         "schedule": settings.get("schedule", plan.schedule),
-        "score": _score(side, [scores.goodness(plan, r, part) for r in confirmed]),
+        "score": _score(side, [scores.goodness(plan, r, part) for r in confirmed], scores.fixed(confirmed)),
         "validation": side * picked.validation if picked else None,
         "search_trials": len(found),
         "finished": len(records),
@@ -54,10 +54,14 @@ def make_row(
     }
 
 
-def _score(side: int, values: Sequence[float]) -> dict[str, Any]:
+def _score(side: int, values: Sequence[float], fixed: bool) -> dict[str, Any]:
+    """The mean over seeds with its interval; no interval where coarse scores are equal by accident, not because seeds
+    change nothing."""
     if not values:
         return {"mean": None, "low": None, "high": None, "by_seed": []}
     mean, low, high = t_interval(values)
+    if min(values) == max(values) and not fixed:
+        low = high = None
     low, high = (low, high) if side > 0 else (high, low)
     return {
         "mean": side * mean,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Row = Mapping[str, Any]
+MANY = 2  # undecided pairs that have a sentence each
 
 
 def verdict(board: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,7 +94,7 @@ def _settle(pair: Mapping[str, Any]) -> str:
         return "with the same score on every seed" if pair["low"] is None else "with the same mean"
     if pair["low"] is None:
         return f"with the same difference on all {pair['seeds']} seeds, which more seeds must show to be no accident"
-    return f"and too near for a few hundred seeds to settle: they differ by at most {_plain(_most(pair))}"
+    return f"too near for a few hundred seeds to settle: they differ by at most {_most(pair):.2g}"
 
 
 def _most(pair: Mapping[str, Any]) -> float:
@@ -123,10 +124,21 @@ def _against_first(board: Mapping[str, Any], scored: Sequence[Row]) -> Iterable[
     beaten = [f"{name(p['b'])} by {_difference(p)} ({_p(p)})" for p in pairs if p["decided"]]
     if beaten:
         yield f"{name(scored[0]['optimizer'])} beats {_list(beaten)}."
-    for pair in pairs:
-        if not pair["decided"]:
-            apart = f" ({_difference(pair)}, {_p(pair)})" if pair["low"] is not None else ""
-            yield f"{name(pair['a'])} against {name(pair['b'])} is undecided{apart}: {_settle(pair)}."
+    even = [pair for pair in pairs if not pair["decided"]]
+    if len(even) > MANY:
+        listed = [f"{name(pair['b'])} ({_apart(pair)}{_more(pair)})" for pair in even]
+        yield f"{name(scored[0]['optimizer'])} is undecided against {_list(listed)}."
+        return
+    for pair in even:
+        yield f"{name(pair['a'])} against {name(pair['b'])} is undecided ({_apart(pair)}): {_settle(pair)}."
+
+
+def _apart(pair: Mapping[str, Any]) -> str:
+    return f"{_difference(pair)}, {_p(pair)}"
+
+
+def _more(pair: Mapping[str, Any]) -> str:
+    return f", about {_count(pair['seeds_to_settle'], 'more seed')}" if pair["seeds_to_settle"] is not None else ""
 
 
 def _crossing(board: Mapping[str, Any]) -> Iterable[str]:

@@ -160,3 +160,9 @@ def picked(plan: Plan, records: Sequence[Record]) -> Tried | None:
         return best
     most = max(sorted(counts, key=repr), key=lambda settings: counts[settings])
     return next((t for t in tried(plan, records, plan.epochs) if t.settings == most), best)
+
+
+def fixed(records: Sequence[Record]) -> bool:
+    """Whether seeds change nothing: every run ended at the same losses, to the last digit, or every run diverged."""
+    ends = {(r["diverged"], r.get("validation_loss"), r.get("test_loss")) for r in records}
+    return len(records) > 1 and len(ends) == 1
