@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import Annotated
@@ -50,6 +51,10 @@ for _verb in VERBS:
 
 def main() -> None:
     """Run the command line. Exit status: 0 done, 1 a verdict that fails, 2 wrong use, 130 interrupted."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ:
+        from .together import run
+
+        run(app)
     try:
         app()
     except DownslopeError as error:

@@ -36,6 +36,7 @@ def train(
 
     from ..report.progress import TrainProgress, print_result
     from ..report.table import say
+    from ..training import distributed
     from ..training.run import default_out, train
 
     options = from_toml(config) if config is not None else {}
@@ -48,19 +49,25 @@ def train(
         _set(options, sets, resume)
     if resume is not None and "out" in options:
         raise SettingError("--out: a resumed run stays in its folder; leave it out")
+    team = distributed.join()
     if resume is None and options.get("task"):
-        options.setdefault("out", str(default_out(options["task"])))
-    console = Console(stderr=as_json)
+        out = str(default_out(options["task"]))
+        options.setdefault("out", out if team is None else team.told(out))
+    leads = team is None or team.leads
+    console = Console(stderr=as_json, quiet=not leads)
     progress = TrainProgress(console, f"{options.get('task', 'run')} -> {resume or options.get('out')}")
     try:
-        result = train(options.pop("task", None), resume=resume, callbacks=[progress], **options)
+        result = train(options.pop("task", None), resume=resume, callbacks=[progress] if leads else [], **options)
     finally:
         progress.stop()
     print_result(console, result)
-    if as_json:
+    if as_json and leads:
         print(json.dumps({"folder": str(result.folder), "interrupted": result.interrupted, **result.records[-1]}))
     if result.interrupted:
-        command = ["downslope", "train", "--resume", str(result.folder), *(["--json"] if as_json else [])]
+        start = ["downslope"]
+        if team is not None:
+            start = ["torchrun", "--nproc-per-node", str(team.size), "-m", "downslope"]
+        command = [*start, "train", "--resume", str(result.folder), *(["--json"] if as_json else [])]
         say(console, f"Interrupted after step {result.steps}; it is saved. Go on with:\n  {shlex.join(command)}")
         raise typer.Exit(130)
     if result.diverged_at is not None:

@@ -14,8 +14,10 @@ from .. import optim, schedules
 from ..errors import SettingError, nearest
 from .config import Config
 from .data import Data, Part
+from .distributed import Team
 from .loop import Keeper, Loop
 from .order import Order, make_order
+from .parallel import replicated, sharded, synchronised
 from .stopping import Best
 from .task import Task
 
@@ -159,6 +161,7 @@ def make_penalty(config: Config) -> Callable[[torch.nn.Module], torch.Tensor] | 
         for p in model.parameters():
             if p.requires_grad:
                 total = total.to(p.device)
+                p = p.to_local() if hasattr(p, "to_local") else p  # each process adds the gradient of its part
                 total = total + l1 * p.abs().sum() if l1 else total
                 total = total + l2 * p.square().sum() if l2 else total
         return total
@@ -167,18 +170,28 @@ def make_penalty(config: Config) -> Callable[[torch.nn.Module], torch.Tensor] | 
 
 
 def make_loop(
-    config: Config, task: Task, data: Data, callbacks: Iterable[Any], keeper: Callable[[Config], Keeper | None]
+    config: Config,
+    task: Task,
+    data: Data,
+    callbacks: Iterable[Any],
+    keeper: Callable[[Config], Keeper | None],
+    team: Team | None = None,
 ) -> tuple[Loop, Config]:
     """A loop at its start and its complete configuration. Draws the weights from the global random state.
 
     `keeper` is made of that configuration, once everything has been found to fit."""
-    device = torch.device(config.device or "cpu")
+    name = config.device or "cpu"
+    device = torch.device(name) if team is None else team.device(name)
     model = task.make_model()
     if config.init is not None:
         from .initialise import initialise
 
         initialise(model, config.init, sample=first_inputs(data.train))
     model.to(device)
+    if config.sync_batchnorm and team is not None:
+        model = synchronised(model, device)
+    if config.shard and team is not None:
+        model = sharded(model, team, device)
     order = make_order(config, task, data.train)
     lr, config = scheduled(config, count_steps(config, data.train, order))
     loop = Loop(
@@ -197,6 +210,8 @@ def make_loop(
         best=_best(config) if data.validation is not None and (config.patience or config.out) else None,
         callbacks=callbacks,
         device=device,
+        team=team,
+        forward=replicated(model, device) if team is not None and not config.shard else None,
     )
     loop.keeper = keeper(config)
     return loop, config

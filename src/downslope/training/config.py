@@ -79,6 +79,8 @@ class Config:
     min_gain: float = option(0.0, "The least that counts as a gain.", least=0.0)
     save_seconds: float = option(5.0, "At most so much work is done twice after a kill; 0 saves every step.", least=0.0)
     device: str | None = option(None, "cpu, cuda, cuda:1, mps; by default a GPU if there is one.")
+    shard: bool = option(False, "Cut parameters and states into a part for each process, instead of copying them.")
+    sync_batchnorm: bool = option(False, "Batch norms see the batches of all processes; on GPUs alone.")
     loggers: list[str] = option([], "tensorboard, wandb.")
 
     def __post_init__(self) -> None:

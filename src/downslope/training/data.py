@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,10 +50,17 @@ class Part:
     def _dataset(self) -> Dataset[Any]:
         return self.loader.dataset if self.loader is not None else self.source
 
-    def batches(self, batch: int | None = None, order: torch.Tensor | None = None, skip: int = 0) -> Iterator[Batch]:
+    def batches(
+        self,
+        batch: int | None = None,
+        order: torch.Tensor | None = None,
+        skip: int = 0,
+        share: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> Iterator[Batch]:
         """All samples in batches; `batch=None` is all at once. A DataLoader's own batches, whatever is asked for.
 
-        `skip` leaves out the first batches, as after a stop in the middle of an epoch."""
+        `skip` leaves out the first batches, as after a stop in the middle of an epoch. `share` takes some of each
+        batch's rows."""
         if self.loader is not None:
             i = -1
             for i, made in enumerate(self.loader):
@@ -66,7 +73,7 @@ class Part:
         order = torch.arange(self.size or 0) if order is None else order
         for index in order.split(batch or len(order))[skip:]:
             if not (full and len(index) < batch):  # type: ignore[operator]
-                yield self.rows(index)
+                yield self.rows(index if share is None else share(index))
 
     def _batch(self, made: Any) -> Batch:
         """Checked for being two values."""

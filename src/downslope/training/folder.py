@@ -4,76 +4,115 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError
-from . import checkpoint
+from . import checkpoint, shards
 from .config import FORMAT, Config
+from .distributed import Team
 from .files import append, claim, guard, open_journal, pretty, write_atomic
 
 if TYPE_CHECKING:
     from .loop import Loop
 
 Record = dict[str, Any]
-FREE = ("out", "device", "save_seconds", "loggers")  # options that a resumed run may have otherwise
+FREE = ("out", "device", "save_seconds", "loggers", "shard")  # options that a resumed run may have otherwise
 
 
 class Folder:
     """The folder of one run; the loop's keeper. `create` a new one or `open` one to go on with."""
 
-    def __init__(self, path: Path, save_seconds: float):
-        self.path, self.save_seconds = path, save_seconds
+    def __init__(self, path: Path, config: Config, team: Team | None = None):
+        self.path, self.save_seconds, self.team = path, config.save_seconds, team
+        self.writes = team is None or team.leads
+        self.in_parts = config.shard
         self.journal = -1
+        self.parts: Path | None = None
         self._saved = time.monotonic()
 
     @classmethod
-    def create(cls, path: Path, config: Config) -> Folder:
+    def create(cls, path: Path, config: Config, team: Team | None = None) -> Folder:
         """Raises RunError if something is there already or it cannot be made."""
-        claim(path, "run", f"--resume {path} instead of it")
-        folder = cls(path, config.save_seconds)
-        write_atomic(path / "config.json", pretty(config.as_json()))
-        folder.journal = open_journal(path / "records.jsonl")
+        folder = cls(path, config, team)
+
+        def begin() -> None:
+            if folder.writes:
+                claim(path, "run", f"--resume {path} instead of it")
+                write_atomic(path / "config.json", pretty(config.as_json()))
+                folder.journal = open_journal(path / "records.jsonl")
+
+        begin() if team is None else team.all_raise(begin)
         return folder
 
     @classmethod
-    def open(cls, path: Path, config: Config) -> tuple[Folder, dict[str, Any] | None, list[Record], Any]:
+    def open(
+        cls, path: Path, config: Config, team: Team | None = None
+    ) -> tuple[Folder, dict[str, Any] | None, list[Record], Any]:
         """The folder, its last state (None if it was stopped before the first one), the records until then, the best
-        weights. What was recorded after that state is dropped: it will be done again."""
-        folder = cls(path, config.save_seconds)
-        state = checkpoint.load(path / "last.pt") if (path / "last.pt").exists() else None
-        best = None
-        if state is not None and (state["best"] or {}).get("value") is not None:
-            best = checkpoint.load(path / "best.pt")["model"]
-        records = _cut(path / "records.jsonl", 0 if state is None else state["records"])
-        folder.journal = open_journal(path / "records.jsonl")
+        weights. What was recorded after that state is dropped: it will be done again. A state of parts is to be filled
+        by `shards.fill` from `folder.parts`."""
+        folder = cls(path, config, team)
+        folder.parts = shards.newest(path)
+        if folder.parts is not None and _newer(path / "last.pt", folder.parts / shards.REST):
+            folder.parts = None
+        best = state = None
+        if folder.parts is not None:
+            state = shards.load(folder.parts)
+        elif (path / "last.pt").exists():
+            state = checkpoint.load(path / "last.pt")
+            if (state["best"] or {}).get("value") is not None:
+                best = checkpoint.load(path / "best.pt")["model"]
+        count = 0 if state is None else state["records"]
+        if folder.writes:
+            records = _cut(path / "records.jsonl", count)
+            folder.journal = open_journal(path / "records.jsonl")
+        if team is not None:
+            records = team.told(records if folder.writes else None)
         return folder, state, records, best
 
     # ---- the loop's keeper
 
     def record(self, loop: Loop, record: Record) -> None:
-        append(self.path / "records.jsonl", self.journal, record)
+        if self.writes:
+            append(self.path / "records.jsonl", self.journal, record)
 
     def due(self) -> bool:
-        return time.monotonic() - self._saved >= self.save_seconds
+        return self.writes and time.monotonic() - self._saved >= self.save_seconds
 
     def save(self, loop: Loop) -> None:
         """The best weights first, if they are new, then the state: it is never newer than what it refers to."""
         if loop.diverged_at is not None:
             return  # the last good one is kept
-        guard(self.path / "records.jsonl", lambda _: os.fsync(self.journal))
+        if self.writes:
+            guard(self.path / "records.jsonl", lambda _: os.fsync(self.journal))
+        best, state = loop.best, loop.state_dict()
+        if self.in_parts and self.team is not None:
+            shards.save(self.path, {**state, "best_weights": None if best is None else best.weights}, self.team)
+            others: list[Path] = [self.path / name for name in ("last.pt", "best.pt")]
+        else:
+            others = [*self.path.glob("state-*")]
+            if self.writes:
+                self._save_whole(loop, state)
+        if self.writes:
+            _remove(others)
+        self._saved = time.monotonic()
+
+    def _save_whole(self, loop: Loop, state: dict[str, Any]) -> None:
         best = loop.best
         if best is not None and best.fresh:
             checkpoint.save(self.path / "best.pt", {"model": best.weights, "step": best.step, "value": best.value})
             best.fresh = False
-        checkpoint.save(self.path / "last.pt", loop.state_dict())
-        self._saved = time.monotonic()
+        checkpoint.save(self.path / "last.pt", state)
 
     def save_model(self, weights: dict[str, Any]) -> None:
         """model.pt, a plain state dict, as model.load_state_dict takes it."""
         import torch
 
+        if not self.writes:
+            return
         write_atomic(self.path / "model.pt", lambda file: torch.save(weights, file))
 
     def close(self) -> None:
@@ -106,6 +145,19 @@ def check_same(path: Path, saved: dict[str, Any], now: dict[str, Any]) -> None:
             f"{path}: was started with other settings ({found}); leave them out to go on with it, or start anew with "
             "--out FOLDER"
         )
+
+
+def _newer(path: Path, than: Path) -> bool:
+    return path.exists() and path.stat().st_mtime_ns > than.stat().st_mtime_ns
+
+
+def _remove(paths: list[Path]) -> None:
+    """What the state just saved takes the place of."""
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _cut(path: Path, count: int) -> list[Record]:

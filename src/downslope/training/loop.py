@@ -8,6 +8,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from typing import Any, Protocol
 
@@ -16,7 +17,9 @@ import torch
 from . import faults, rng
 from .callback import Callbacks
 from .data import Batch, Data, Part
+from .distributed import Team
 from .order import Order
+from .parallel import deferred, level_buffers, weighted
 from .score import CPU, evaluate
 from .stopping import Best
 from .task import Task
@@ -36,7 +39,8 @@ class Loop:
     `epoch`, `batch` (in that epoch) and `step` say how far it is. It ends after `epochs`, when `best` has waited long
     enough, at the step whose loss is not finite or is `exploded` times the first (`diverged_at`), or after `stop()`.
     A step is one of the optimizer's, on the mean over `accumulate` batches. `precision` is the type to autocast to,
-    `penalty` adds to the loss that is minimised and not to the loss that is reported.
+    `penalty` adds to the loss that is minimised and not to the loss that is reported. The processes of a `team` each
+    take their share of every batch, through `forward`, and decide alike.
     """
 
     def __init__(
@@ -59,11 +63,15 @@ class Loop:
         callbacks: Iterable[Any] = (),
         keeper: Keeper | None = None,
         device: torch.device = CPU,
+        team: Team | None = None,
+        forward: torch.nn.Module | None = None,
     ):
         self.task, self.data, self.model, self.optimizer, self.order = task, data, model, optimizer, order
         self.epochs, self.batch_size, self.accumulate, self.exploded = epochs, batch, accumulate, exploded
         self.precision, self.penalty, self.device = precision, penalty, device
         self.moves = device.type != "cpu"
+        self.team, self.forward = team, model if forward is None else forward
+        self._wishes_stop = False  # of this process of a team; it stops when all know of it
         self.eval_epochs, self.eval_steps, self.best, self.keeper = eval_epochs, eval_steps, best, keeper
         self.callbacks = Callbacks(callbacks)
         self.scaler = torch.amp.GradScaler(device.type) if precision is torch.float16 else None
@@ -81,7 +89,9 @@ class Loop:
 
     def stop(self) -> None:
         """End the run after the step that is being taken."""
-        self.stopped = True
+        if self.team is None:
+            self.stopped = True
+        self._wishes_stop = True
 
     def run(self) -> None:
         """Train to the end, or to where something stops it."""
@@ -114,9 +124,9 @@ class Loop:
                 self._evaluation("evaluation")
                 self.model.train()
                 self._since = time.perf_counter()
-            if self.keeper is not None and not self.stopped and self.keeper.due():
+            if self._is_due() and not self.stopped:
                 self._clock()
-                self.keeper.save(self)
+                self.keeper.save(self)  # type: ignore[union-attr]
                 self._since = time.perf_counter()
             if self._ended:
                 break
@@ -126,6 +136,15 @@ class Loop:
         self._clock()
         if self.diverged_at is not None:
             self.emit({"event": "diverged", **self._where(), "train_loss": None})
+
+    def _is_due(self) -> bool:
+        """Whether to save. The processes of a team agree on that, and on whether one of them wishes to stop."""
+        due = self.keeper is not None and not self.stopped and self.keeper.due()
+        if self.team is None:
+            return due
+        stop, due_somewhere = self.team.total(self._wishes_stop, due)
+        self.stopped = self.stopped or stop > 0
+        return due_somewhere > 0
 
     def _clock(self) -> None:
         self.seconds += time.perf_counter() - self._since
@@ -143,7 +162,7 @@ class Loop:
             self.epoch, self.batch = self.epoch + 1, 0
             self.loss_sum, self.samples = 0.0, 0
             self._epoch_start = {}
-        if self.keeper is not None and self.diverged_at is None and self.keeper.due():
+        if self.diverged_at is None and self._is_due() and self.keeper is not None:
             self.keeper.save(self)
 
     def _groups(self) -> Iterator[tuple[Batch, ...]]:
@@ -159,7 +178,10 @@ class Loop:
                 rng.restore(self._epoch_start["rng"])
                 if part.loader.generator is not None:
                     part.loader.generator.set_state(self._epoch_start["loader"])
-        batches = part.batches(self.batch_size, self.order.rows(self.epoch), 0 if part.loader is not None else skip)
+        rows = self.order.rows(self.epoch)
+        self._epoch_rows = 0 if rows is None else len(rows)
+        share = None if self.team is None else self.team.share
+        batches = part.batches(self.batch_size, rows, 0 if part.loader is not None else skip, share)
         if part.loader is not None:
             for _ in range(skip):
                 next(batches)
@@ -179,23 +201,27 @@ class Loop:
     def _take(self, group: tuple[Batch, ...]) -> bool:
         """One step on the mean over a group of batches; False if its loss is beyond the limit, and nothing stepped."""
         self.optimizer.zero_grad()
-        sizes = [faults.size(*batch) for batch in group]
+        sizes = [faults.size(*batch) for batch in group] if self.team is None else self._sizes(len(group))
         total, mean = sum(sizes), 0.0
-        for (inputs, targets), size in zip(group, sizes):
+        for place, ((inputs, targets), size) in enumerate(zip(group, sizes)):
             if self.moves:
                 inputs, targets = faults.moved(inputs, self.device), faults.moved(targets, self.device)
             loss = self._first_loss(inputs, targets) if self.step == 0 else self._loss(inputs, targets)
             value = loss.item()
+            if self.team is not None:
+                value, loss = weighted(self.team, value, loss, size)
             mean += value * size
             if not value <= self.limit:
-                faults.check_finite(self.data.train, inputs, targets)
+                check = partial(faults.check_finite, self.data.train, inputs, targets)
+                check() if self.team is None else self.team.all_raise(check)
                 self.loss, self.diverged_at = value, self.step
                 return False
             if self.penalty is not None:
                 loss = loss + self.penalty(self.model)
             if size != total:
                 loss = loss * (size / total)
-            (loss if self.scaler is None else self.scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
+            with deferred(self.forward) if self.team is not None and place + 1 < len(group) else _AT_ONCE:
+                (loss if self.scaler is None else self.scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
         if self.scaler is None:
             self.optimizer.step()
         else:
@@ -210,14 +236,19 @@ class Loop:
         self.step += 1
         return True
 
+    def _sizes(self, count: int) -> list[int]:
+        """The sizes of the next batches, of all processes together."""
+        size = self.batch_size or self._epoch_rows
+        return [min(size, self._epoch_rows - size * (self.batch + i)) for i in range(count)]
+
     def _loss(self, inputs: Any, targets: Any) -> torch.Tensor:
         output = None
         try:
             if self.precision is None:
-                output = self.model(inputs)
+                output = self.forward(inputs)
                 return self.task.loss(output, targets)
             with torch.autocast(self.device.type, self.precision):
-                output = self.model(inputs)
+                output = self.forward(inputs)
                 return self.task.loss(output, targets)
         except Exception as error:
             if output is None:
@@ -240,11 +271,18 @@ class Loop:
             return contextlib.nullcontext()
         return self.optimizer.swap_average()  # type: ignore[attr-defined, no-any-return]
 
+    def score(self, part: Part) -> tuple[float, float | None]:
+        """Loss and metric of the model as it is; the same numbers in all processes."""
+        if self.team is not None:
+            level_buffers(self.model)
+        shares = self.team is not None and self.forward is not self.model  # a model in parts runs in all at once
+        return evaluate(self.task, self.model, part, device=self.device, team=self.team if shares else None)
+
     def _evaluation(self, event: str) -> None:
         record = self._progress(event)
         if self.data.validation is not None:
             with self.average(), _draws_of(self.data.validation):
-                loss, metric = evaluate(self.task, self.model, self.data.validation, device=self.device)
+                loss, metric = self.score(self.data.validation)
                 if not math.isfinite(loss):
                     self.diverged_at = self.step
                     return self.emit({"event": "diverged", **self._where(), "train_loss": record["train_loss"]})
@@ -294,6 +332,7 @@ class Loop:
             "order": self.order.generator.get_state(),
             "loader": _state(self.data.train.loader.generator) if self.data.train.loader is not None else None,
             "rng": rng.capture(),
+            **({} if self.team is None else {"rngs": self.team.collected(rng.capture())}),
             "best": None if self.best is None else self.best.state_dict(),
             "records": len(self.records),
         }
@@ -313,9 +352,14 @@ class Loop:
         if state["loader"] is not None:
             self.data.train.loader.generator.set_state(state["loader"])  # type: ignore[union-attr]
         self._epoch_start, self._resume_rng = state["epoch_start"], state["rng"]
+        if self.team is not None:
+            self._resume_rng = self.team.rng_of(state, self.step)
         if self.best is not None:
             self.best.load_state_dict(state["best"], best)
         self.records = records
+
+
+_AT_ONCE = contextlib.nullcontext()
 
 
 def _draws_of(part: Part) -> contextlib.AbstractContextManager[None]:

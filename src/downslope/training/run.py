@@ -7,24 +7,26 @@ import signal
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..errors import RunError, SettingError
-from . import faults, rng
+from . import distributed, faults, rng, shards
 from .build import make_loop, optimizer_class, resolve
 from .config import Config, from_toml, known, plain
 from .data import Data
+from .distributed import Team
 from .files import stamped
 from .folder import Folder, check_same, saved_config
 from .logged import Logged
 from .loop import Loop
-from .score import evaluate
 from .stopping import copied
 from .task import Task, by_name
+
+AGAIN = 1.0  # seconds: torchrun passes on a Ctrl-C that the processes have perhaps heard themselves
 
 
 @dataclass
@@ -80,9 +82,14 @@ def train(
         given["task"] = _named(str(given["task"]))
     chosen = Config(**given)
     task = task.with_settings(**chosen.task_settings)
+    team = distributed.join() or (distributed.alone() if chosen.shard else None)
     with rng.seeded(0):  # the same data for every seed
-        data = task.make_data()
+        data = task.make_data() if team is None else team.leader_first(task.make_data)
     chosen = resolve(chosen, task, data)
+    if team is not None:
+        _check_team(chosen, data, team)
+        with distributed.lost(team):
+            return _train_one(chosen, task, data, callbacks, path, team)
     if chosen.members > 1:
         from .members import train_members
 
@@ -90,26 +97,44 @@ def train(
     return _train_one(chosen, task, data, callbacks, path)
 
 
-def _train_one(config: Config, task: Task, data: Data, callbacks: Iterable[Any], resume: Path | None) -> Result:
+def _check_team(config: Config, data: Data, team: Team) -> None:
+    """Raise SettingError for what takes one process alone."""
+    if config.members > 1:
+        raise SettingError(f"members={config.members}: train an ensemble in one process, without torchrun or --shard")
+    if data.train.loader is not None:
+        raise SettingError(
+            f"{data.train.where}: is a DataLoader, whose batches {team.size} processes cannot share; give the dataset "
+            "or the tensors themselves, of whose batches each process takes its share"
+        )
+
+
+def _train_one(
+    config: Config, task: Task, data: Data, callbacks: Iterable[Any], resume: Path | None, team: Team | None = None
+) -> Result:
     folder: Folder | None = None
     opened: Any = None
-    logged = Logged(config)
+    leads = team is None or team.leads
+    logged = Logged(config if leads else replace(config, loggers=[]))
     if resume is not None:
-        folder, *opened = Folder.open(resume, config)
+        folder, *opened = Folder.open(resume, config, team)
 
     def keeper(complete: Config) -> Folder | None:
         nonlocal folder
         if folder is None and complete.out is not None:
-            folder = Folder.create(Path(complete.out), complete)
+            folder = Folder.create(Path(complete.out), complete, team)
         return folder
 
     try:
         with rng.seeded(config.seed):
-            loop, config = make_loop(config, task, data, [*callbacks, logged], keeper)
-            if opened is not None and opened[0] is not None:
-                _load(loop, task, *opened)
+            loop, config = make_loop(config, task, data, [*callbacks, logged], keeper, team)
+            if team is not None:
+                team.spread(config.seed)
+            if folder is not None and opened is not None and opened[0] is not None:
+                _load(loop, task, folder, *opened)
             with _interrupts(loop) if folder is not None else contextlib.nullcontext():
                 loop.run()
+            if team is not None:
+                loop.interrupted = team.total(loop.interrupted)[0] > 0
             result = Result(
                 config,
                 None if folder is None else folder.path,
@@ -158,13 +183,13 @@ def _finish(result: Result, loop: Loop, folder: Folder | None) -> None:
             if name == "validation" and unchanged.get("step") == loop.step and "validation_loss" in unchanged:
                 loss, metric = unchanged["validation_loss"], unchanged["validation_metric"]
             else:
-                loss, metric = evaluate(loop.task, loop.model, part, device=loop.device)
+                loss, metric = loop.score(part)
             record |= {f"{name}_loss": loss, f"{name}_metric": metric}
             setattr(result, f"{name}_loss", loss)
             setattr(result, f"{name}_metric", metric)
     loop.emit(record)
     if folder is not None:
-        folder.save_model(copied(loop.model))
+        folder.save_model(shards.whole(copied(loop.model)))
 
 
 # ---- options
@@ -211,10 +236,17 @@ def default_out(task: str) -> Path:
     return stamped(Path(task).stem, time.strftime("%Y%m%d-%H%M%S"))
 
 
-def _load(loop: Loop, task: Task, state: dict[str, Any], records: list[Any], best: Any) -> None:
+def _load(loop: Loop, task: Task, folder: Folder, state: dict[str, Any], records: list[Any], best: Any) -> None:
     try:
+        if folder.parts is not None:
+            state = shards.fill(folder.parts, state, loop)
+            best = state["best_weights"]
+        state["model"] = shards.fitted(state["model"], loop.model)
+        best = best and shards.fitted(best, loop.model)
         loop.load_state_dict(state, records, best)
     except (RuntimeError, KeyError, ValueError) as error:
+        if isinstance(error, RunError):
+            raise
         raise RunError(
             f"{task.name}: the checkpoint does not fit what the task makes now ({str(error).splitlines()[0]}); "
             "was the task changed since?"
@@ -228,8 +260,15 @@ def _interrupts(loop: Loop) -> Iterator[None]:
         yield
         return
 
+    first = 0.0
+
     def heard(*_: Any) -> None:
-        signal.signal(signal.SIGINT, before)
+        nonlocal first
+        if loop.team is None:
+            signal.signal(signal.SIGINT, before)
+        elif first and time.monotonic() - first > AGAIN:
+            raise KeyboardInterrupt
+        first = first or time.monotonic()
         loop.interrupted = True
         loop.stop()
 
