@@ -21,8 +21,8 @@ def verdict(board: Mapping[str, Any]) -> dict[str, Any]:
         *_scores(board, scored),
         *_against_first(board, scored),
         *_crossing(board),
-        *_warnings(rows),
-        *_pruned(board),
+        *warnings(rows),
+        *pruned(board),
     ]
     return {"headline": _headline(board, rows, scored), "sentences": sentences}
 
@@ -50,7 +50,7 @@ def _headline(board: Mapping[str, Any], rows: Sequence[Row], scored: Sequence[Ro
     beaten, even = [p for p in pairs if p["decided"]], [p for p in pairs if not p["decided"]]
     if not beaten:
         return f"{early}{lead} is first with {score}, but beats none beyond doubt; {_open(even)}"
-    by = f"by {_difference(beaten[0])}, {_p(beaten[0])}"
+    by = f"by {_difference(beaten[0])}, {p_words(beaten[0])}"
     if not even:
         if len(beaten) == 1:
             return f"{early}{lead} beats {name(beaten[0]['b'])} {by}."
@@ -83,10 +83,11 @@ def _open(even: Sequence[Mapping[str, Any]]) -> str:
     """What is undecided: the nearest pair, what would settle it, and how many more there are."""
     first = even[0]
     rest = f" ({_count(len(even) - 1, 'other')} undecided too)" if len(even) > 1 else ""
-    return f"{name(first['a'])} against {name(first['b'])} is undecided{rest}, {_settle(first)}."
+    return f"{name(first['a'])} against {name(first['b'])} is undecided{rest}, {settle(first)}."
 
 
-def _settle(pair: Mapping[str, Any]) -> str:
+def settle(pair: Mapping[str, Any]) -> str:
+    """What would settle an undecided pair."""
     more, seconds = pair["seeds_to_settle"], pair["seconds_to_settle"]
     if more is not None:
         return f"about {_count(more, 'more seed')}, {duration(seconds)}, would settle it"
@@ -121,7 +122,7 @@ def _against_first(board: Mapping[str, Any], scored: Sequence[Row]) -> Iterable[
     if len(scored) < 2 or len(scored[0]["score"]["by_seed"]) < 2:
         return
     pairs = _pairs(board, scored[0]["optimizer"])
-    beaten = [f"{name(p['b'])} by {_difference(p)} ({_p(p)})" for p in pairs if p["decided"]]
+    beaten = [f"{name(p['b'])} by {_difference(p)} ({p_words(p)})" for p in pairs if p["decided"]]
     if beaten:
         yield f"{name(scored[0]['optimizer'])} beats {_list(beaten)}."
     even = [pair for pair in pairs if not pair["decided"]]
@@ -130,11 +131,11 @@ def _against_first(board: Mapping[str, Any], scored: Sequence[Row]) -> Iterable[
         yield f"{name(scored[0]['optimizer'])} is undecided against {_list(listed)}."
         return
     for pair in even:
-        yield f"{name(pair['a'])} against {name(pair['b'])} is undecided ({_apart(pair)}): {_settle(pair)}."
+        yield f"{name(pair['a'])} against {name(pair['b'])} is undecided ({_apart(pair)}): {settle(pair)}."
 
 
 def _apart(pair: Mapping[str, Any]) -> str:
-    return f"{_difference(pair)}, {_p(pair)}"
+    return f"{_difference(pair)}, {p_words(pair)}"
 
 
 def _more(pair: Mapping[str, Any]) -> str:
@@ -153,7 +154,8 @@ def _crossing(board: Mapping[str, Any]) -> Iterable[str]:
     yield f"{few} for the search choose {first} ({scores}), with {found['k']} {then}."
 
 
-def _warnings(rows: Sequence[Row]) -> Iterable[str]:
+def warnings(rows: Sequence[Row]) -> Iterable[str]:
+    """What speaks against trusting a row: divergence, an edge of the range, too little tuning."""
     for row in rows:
         own = name(row["optimizer"])
         if row["diverged_share"] == 1:
@@ -176,7 +178,8 @@ def _warnings(rows: Sequence[Row]) -> Iterable[str]:
             )
 
 
-def _pruned(board: Mapping[str, Any]) -> Iterable[str]:
+def pruned(board: Mapping[str, Any]) -> Iterable[str]:
+    """What short runs may have cost, of a race that has them."""
     found = board["pruning"]
     if found is None:
         return
@@ -254,7 +257,8 @@ def _difference(pair: Mapping[str, Any]) -> str:
     return around(pair["difference"], half(pair))
 
 
-def _p(pair: Mapping[str, Any]) -> str:
+def p_words(pair: Mapping[str, Any]) -> str:
+    """The adjusted p-value of a pair: `p = .003`."""
     p = pair["p_adjusted"]
     if p is None:
         return "p unknown"
