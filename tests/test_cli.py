@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from downslope.race import leaderboard, make_plan
+from downslope.race.board import board as make_board
+from downslope.race.plan import Plan
+from race_cases import by_trial, lines, timeless
 
 DOWNSLOPE = [sys.executable, "-W", "error", "-c", "from downslope.cli import main; main()"]
-SMALL = ["race", "digits", "--optimizers", "sgd,adam", "--lrs", "4", "--seeds", "2", "--epochs", "8"]
-PLAN = make_plan("digits", ["sgd", "adam"], lrs=4, seeds=2, epochs=8)
+SMALL = ["race", "digits", "--optimizers", "sgd,adam", "--trials", "6", "--seeds", "2", "--alone", "--epochs", "4"]
 
 
 def start(args, **options):
@@ -35,18 +36,7 @@ def call(args, **options):
 
 
 def read(folder):
-    return [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()]
-
-
-def timeless(value):
-    """A record or board without what the clock decides."""
-    if isinstance(value, dict):
-        return {k: timeless(v) for k, v in value.items() if not k.startswith("seconds")}
-    return [timeless(v) for v in value] if isinstance(value, list) else value
-
-
-def by_trial(records):
-    return sorted(map(timeless, records), key=lambda r: (r["optimizer"], r["lr"], r["seed"]))
+    return [line for line in lines(folder) if "trial" in line]
 
 
 @pytest.fixture(scope="module")
@@ -61,38 +51,40 @@ def job(tmp_path_factory):
 def test_the_folder_holds_the_race(job):
     folder, _ = job
     assert sorted(p.name for p in folder.iterdir()) == [
-        "config.json", "leaderboard.json", "race.png", "records.jsonl", "report.html",
+        ".lock", "board.json", "config.json", "race.png", "records.jsonl", "report.html",
     ]  # fmt: skip
-    assert json.loads((folder / "config.json").read_text()) == PLAN.as_json()
+    plan = Plan.from_json(json.loads((folder / "config.json").read_text()))
     records = read(folder)
     assert len(records) == 16 and any(r["diverged"] for r in records)
-    assert json.loads((folder / "leaderboard.json").read_text()) == leaderboard(PLAN, records)
+    decisions = [line for line in lines(folder) if "decision" in line]
+    assert json.loads((folder / "board.json").read_text()) == make_board(plan, records, decisions, expected=16)
 
 
 def test_the_leaderboard_on_screen_is_the_one_in_the_folder(job):
     folder, out = job
-    board = json.loads((folder / "leaderboard.json").read_text())
+    board = json.loads((folder / "board.json").read_text())
     for row in board["rows"]:
         line = next(line for line in out.splitlines() if re.match(rf"{row['rank']}  ● {row['optimizer']} ", line))
-        assert f"{100 * row['test_accuracy']['mean']:.1f} ± " in line and f"{row['best_lr']:.2g}" in line
-    assert board["verdict"] in out.replace(" \n", " ").replace("\n", " ").replace("  ", " ")
+        assert f"{row['score']['mean']:.3f}" in line and f"{row['settings']['lr']:.2g}" in line
+    assert board["verdict"]["headline"] in out.replace(" \n", " ").replace("\n", " ").replace("  ", " ")
 
 
 def test_piped_output_has_plain_lines_only(job):
     _, out = job
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", out)
-    lines = out.splitlines()
-    assert lines[0].startswith("digits: 16 runs -> ")
-    assert {line.split()[0] for line in lines[1:3]} == {"sgd", "adam"} and all("8/8" in line for line in lines[1:3])
-    assert max(map(len, lines[3:-1])) <= 80
+    shown = out.splitlines()
+    assert shown[0].startswith("digits: 2 optimizers -> ")
+    assert [line.split()[0] for line in shown[1:5]] == ["search", "after-1", "after-2", "confirm"]
+    assert "16 of 16 trials" in shown[4]
+    assert max(map(len, shown[5:-1])) <= 80
 
 
 def test_json_is_alone_on_stdout_and_a_second_race_gives_the_same(job, tmp_path):
     folder, _ = job
     status, out, err = call([*SMALL, "--out", str(tmp_path / "race"), "--json", "--workers", "1"])
-    assert status == 0 and json.loads(out) == json.loads((tmp_path / "race" / "leaderboard.json").read_text())
-    assert "digits: 16 runs" in err and "\x1b" not in err
-    assert timeless(json.loads(out)) == timeless(json.loads((folder / "leaderboard.json").read_text()))
+    assert status == 0 and json.loads(out) == json.loads((tmp_path / "race" / "board.json").read_text())
+    assert "digits: 2 optimizers" in err and "\x1b" not in err
+    assert timeless(json.loads(out)) == timeless(json.loads((folder / "board.json").read_text()))
     assert by_trial(read(tmp_path / "race")) == by_trial(read(folder))
 
 
@@ -140,15 +132,16 @@ def test_a_killed_race_goes_on_and_gives_the_identical_leaderboard(job, tmp_path
     process.communicate()
     assert workers and gone(workers)
     with open(folder / "records.jsonl", "ab") as journal:
-        journal.write(b'{"optimizer":"ad')
+        journal.write(b'{"trial":{"optimizer":"ad')
     before = (folder / "records.jsonl").read_bytes().splitlines()[:-1]
-    status, out, err = call([*SMALL, "--out", str(folder), "--resume"])
+    trials = sum(b'"trial":' in line for line in before)
+    status, out, err = call([*SMALL, "--out", str(folder)])
     assert (status, err) == (0, "")
-    assert f"16 runs, {len(before)} of them finished before" in out and "dropped a broken last line" in out
+    assert f"2 optimizers, {trials} trials finished before" in out and "dropped a broken last line" in out
     assert (folder / "records.jsonl").read_bytes().splitlines()[: len(before)] == before
     assert by_trial(read(folder)) == by_trial(read(whole))  # and so none twice
-    assert timeless(json.loads((folder / "leaderboard.json").read_text())) == timeless(
-        json.loads((whole / "leaderboard.json").read_text())
+    assert timeless(json.loads((folder / "board.json").read_text())) == timeless(
+        json.loads((whole / "board.json").read_text())
     )
 
 
@@ -165,16 +158,16 @@ def test_ctrl_c_keeps_what_is_finished_and_prints_the_command_that_goes_on(tmp_p
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does it: the workers get it too
     out, err = (stream.decode() for stream in process.communicate(timeout=60))
     assert (process.returncode, err) == (130, "")
-    assert re.search(r"Leaderboard so far, \d+ of 16 runs:", out)
+    assert re.search(r"So far, after \d+ of 16 trials:", out)
     command = shlex.split(out.splitlines()[-1])
-    assert command == ["downslope", *longer, "--out", "my race", "--resume"]
-    assert json.loads((tmp_path / "my race" / "leaderboard.json").read_text())["complete"] is False
+    assert command == ["downslope", *longer, "--out", "my race"]
+    assert json.loads((tmp_path / "my race" / "board.json").read_text())["complete"] is False
     finished = read(tmp_path / "my race")
     status, _, err = call(command[1:], cwd=tmp_path)
     assert (status, err) == (0, "")
     records = read(tmp_path / "my race")
     assert records[: len(finished)] == finished
-    assert len({(r["optimizer"], r["lr"], r["seed"]) for r in records}) == len(records) == 16
+    assert len({json.dumps(r["trial"]) for r in records}) == len(records) == 16
 
 
 VIEWS = [(1280, 900, "light"), (390, 844, "dark")]
@@ -213,15 +206,15 @@ def test_the_report_in_a_browser(job, browser, width, height, scheme):
         assert box["width"] > 0.8 * min(width, 900) and box["height"] > 300 and box["x"] + box["width"] <= width
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 27)"}[scheme]
-    board = json.loads((folder / "leaderboard.json").read_text())
-    assert page.locator(".verdict").inner_text() == board["verdict"]
+    board = json.loads((folder / "board.json").read_text())
+    assert page.locator(".verdict").inner_text().startswith(board["verdict"]["headline"])
     names = page.locator("tbody tr td:nth-child(2)").all_inner_texts()
     assert [name.strip() for name in names] == [row["optimizer"] for row in board["rows"]]
     crosses = page.locator("#rates .xy2 .point").count()
     records = read(folder)
-    assert crosses == len({(r["optimizer"], r["lr"]) for r in records if r["diverged"]}) > 0
-    page.click("#choice >> text=validation accuracy")
-    assert "validation accuracy" in page.locator("#curves .ytitle").text_content()
+    assert crosses == len({json.dumps(r["trial"]["settings"]) for r in records if r["diverged"]}) > 0
+    page.click("#choice >> text=validation metric")
+    assert "validation metric" in page.locator("#curves .ytitle").text_content()
     page.click("#legend >> text=sgd")
     assert page.locator("#curves .scatterlayer .trace").count() == 2
     assert trouble == [] and asked == [f"file://{folder}/report.html"]

@@ -9,10 +9,11 @@ import sys
 import pytest
 
 from downslope import __version__, cli
-from downslope.race import DEFAULT, make_plan
+from downslope.race.entrants import DEFAULT
 from downslope.race.folder import Folder
+from downslope.race.prepare import prepare as prepared
 
-RACE = ["race", "digits", "--optimizers", "sgd,adam", "--lrs", "4", "--seeds", "2", "--epochs", "1"]
+RACE = ["race", "digits", "--optimizers", "sgd,adam", "--trials", "4", "--seeds", "4", "--epochs", "1"]
 
 
 def call(args, monkeypatch, capsys):
@@ -29,11 +30,11 @@ def no_trial(monkeypatch):
     def fail(*_):
         raise AssertionError("a trial was started")
 
-    monkeypatch.setattr("downslope.race.runner.run_trials", fail)
+    monkeypatch.setattr("downslope.race.runner._round", fail)
 
 
 def another_race(path):
-    Folder.create(path, make_plan("digits", ["sgd"], lrs=4, seeds=2, epochs=7)).close()
+    Folder(path, prepared("digits", ["sgd"], trials=4, seeds=4, epochs=7).plan).close()
 
 
 def notes(path):
@@ -49,11 +50,23 @@ WRONG = {
     "an empty name": (["race", "digits", "--optimizers", "sgd,"], None, r"optimizers 'sgd,': one name is empty"),
     "a name twice": (["race", "digits", "--optimizers", "sgd,SGD"], None, r"optimizers sgd,SGD: sgd is named twice"),
     "resume of what": ([*RACE, "--resume"], None, r"resume: which race\? name its folder with --out FOLDER"),
-    "a folder in use": ([*RACE, "--out", "there"], notes, r"there: exists and is not empty \(notes.txt\)"),
-    "a finished race": ([*RACE, "--out", "there"], another_race, r"there: exists .*by adding --resume.*--out FOLDER"),
+    "a folder in use": ([*RACE, "--out", "there"], notes, r"there: holds no race .* is not empty \(notes.txt\)"),
+    "too small a budget": (
+        ["race", "digits", "--optimizers", "sgd,adam", "--budget", "3 trials"],
+        None,
+        r"the least that works is '4 trials'",
+    ),
+    "no budget": (
+        ["race", "digits", "--budget", "10"],
+        None,
+        r"budget '10': give a time, trials or epochs, such as 10m",
+    ),
+    "a search of nothing": (["race", "digits", "--search", "lr"], None, r"search 'lr': give NAME=LOW:HIGH"),
+    "a schedule": (["race", "digits", "--schedule", "cosin"], None, r"schedule='cosin': did you mean cosine"),
+    "a setting": (["race", "digits", "--set", "width=3"], None, r"digits: has no setting 'width'"),
     "no race to resume": ([*RACE, "--out", "there", "--resume"], notes, r"there: holds no race"),
     "another race": (
-        [*RACE, "--out", "there", "--resume"],
+        [*RACE, "--out", "there"],
         another_race,
         r"there: was started with other settings \(.*epochs was 7, now 1\)",
     ),
@@ -85,7 +98,7 @@ USAGE = {
     "no task": (["race"], "Missing argument"),
     "no option of that name": (["race", "digits", "--optimisers", "sgd"], "No such option: --optimisers"),
     "no seeds": (["race", "digits", "--seeds", "0"], "--seeds"),
-    "no learning rates": (["race", "digits", "--lrs", "0"], "--lrs"),
+    "no trials": (["race", "digits", "--trials", "0"], "--trials"),
     "half an epoch": (["race", "digits", "--epochs", "0.5"], "--epochs"),
 }
 
@@ -122,7 +135,7 @@ def test_help_has_an_example(args, monkeypatch, capsys):
 def test_the_help_of_a_narrow_terminal_names_every_option_whole(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "40")
     _, out, _ = call(["race", "--help"], monkeypatch, capsys)
-    for option in ("optimizers", "lrs", "seeds", "epochs", "batch", "out", "resume", "workers", "json"):
+    for option in ("optimizers", "trials", "budget", "seeds", "epochs", "batch", "out", "resume", "workers", "json"):
         assert f"  --{option} " in out
     assert max(len(line) for line in out.splitlines() if "Example" not in line) <= 50
 
@@ -149,7 +162,7 @@ print(sorted({"torch", "sklearn", "scipy", "plotly", "matplotlib", "llvmlite"} &
 def limited():
     import resource
 
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
@@ -162,8 +175,8 @@ def test_a_disk_that_fills_up_ends_the_race_with_one_line_and_it_goes_on_later(t
         r"downslope: race/records.jsonl: cannot be written: File too large; .* go on with --resume", full.stderr
     )
     journal = tmp_path / "race" / "records.jsonl"
-    finished = journal.read_bytes().count(b"\n")
+    finished = len(re.findall(rb'"trial":.*\n', journal.read_bytes()))
     assert 0 < finished < 16
     later = subprocess.run([*command, "--resume", "--json"], **options)
-    assert later.returncode == 0 and f"{finished} of them finished before" in later.stderr
-    assert json.loads(later.stdout)["complete"] and len(journal.read_text().splitlines()) == 16
+    assert later.returncode == 0 and f"{finished} trials finished before" in later.stderr
+    assert json.loads(later.stdout)["complete"] and journal.read_text().count('"trial":') == 16

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-EXAMPLE = "Example: downslope race my_task.py --optimizers adam,sgd,lion --budget 10m --out runs/mine"
+EXAMPLE = "Example: downslope race digits --optimizers adam,sgd,lion --budget 5m --out runs/mine"
 
 
 def race(
@@ -83,15 +83,14 @@ def race(
     needed = ["sklearn"] if "digits" in tasks else []
     need(*needed, "scipy", "plotly", "matplotlib", extra="race", job="downslope race")
     console = Console(stderr=as_json)
-    result = run(
-        tasks[0] if len(tasks) == 1 else tasks,
-        DEFAULT if optimizers is None else optimizers,
+    options: dict[str, Any] = {
         **{"budget": budget, "trials": trials, "seeds": seeds, "epochs": epochs, "batch": batch},
         **{"schedule": schedule, "warmup": warmup, "search": search, "rungs": rungs, "search_seeds": search_seeds},
         **{"race_seed": race_seed, "task_settings": _settings(sets or []), "monitor": monitor, "sampler": sampler},
         **{"batched": not alone, "device": device, "threads": threads, "workers": workers, "engine": engine},
         **{"out": out, "resume": resume, "watch": LiveTable(console)},
-    )
+    }
+    result = run(tasks[0] if len(tasks) == 1 else tasks, DEFAULT if optimizers is None else optimizers, **options)
     results = [result] if isinstance(result, Result) else result.results
     for one in results:
         if not one.interrupted:

@@ -39,7 +39,8 @@ def entrants(given: str | Any | Iterable[Any]) -> list[Entrant]:
     for word in words:
         one = _entrant(word)
         if one.name in found:
-            raise SettingError(f"optimizers: {one.name} is named twice; name each once")
+            every = ",".join(w if isinstance(w, str) else w.__name__ for w in words)
+            raise SettingError(f"optimizers {every}: {one.name} is named twice; name each once")
         found[one.name] = one
     return list(found.values())
 

@@ -73,7 +73,7 @@ class Plan:
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> Plan:
         """The plan in a config.json. Raises KeyError, TypeError or ValueError for what is none."""
-        given = {
+        given: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in saved.items() if k not in ("format", "downslope")
         }
         given["dimensions"] = {name: tuple(map(Dimension.from_json, d)) for name, d in saved["dimensions"].items()}

@@ -8,10 +8,11 @@ its own round ended first, so neither the number of workers nor a kill changes w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
+from typing import Any
 
 from . import budget
 from .design import points
@@ -20,7 +21,7 @@ from .plan import Plan
 from .samplers import SAMPLERS, Finished
 from .spaces import Dimension
 from .statistics import scores
-from .trial import Record, Setting, Trial, rounded, settings
+from .trial import Setting, Trial, rounded, settings
 
 EDGE = 0.1
 """The outer part of the learning rates, at either end, in which the best of them makes the range wider."""
@@ -134,9 +135,9 @@ def sample(plan: Plan, name: str, count: int) -> list[Trial]:
     return [Trial(name, settings(point), plan.search_seeds[0], plan.epochs) for point in found]
 
 
-def wall(record: Record) -> float:
+def wall(record: Mapping[str, Any]) -> float:
     """The seconds that a trial took a worker, scores and all; its part where it was trained with others."""
-    return float(record.get("wall", record["seconds"]))
+    return float(record["wall"] if "wall" in record else record["seconds"])
 
 
 def _costs(plan: Plan, journal: Journal) -> tuple[dict[str, float], float]:
@@ -213,7 +214,7 @@ class Search:
         place = self.lr.place(rate)
         return "low" if place < EDGE else "high" if place > 1 - EDGE else None
 
-    def _own(self) -> list[Record]:
+    def _own(self) -> list[scores.Record]:
         return scores.of(self.journal.records.values(), self.name)
 
     def _suggest(self, count: int, epochs: int) -> list[tuple[tuple[str, Setting], ...]]:

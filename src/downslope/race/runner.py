@@ -70,7 +70,7 @@ def race(
         raise SettingError(f"workers={workers}: must be at least 1")
     if resume and out is None:
         raise SettingError("resume: which race? name its folder with --out FOLDER")
-    known = {"resume": resume, "workers": workers, "engine": engine, "watch": watch}
+    known: dict[str, Any] = {"resume": resume, "workers": workers, "engine": engine, "watch": watch}
     if isinstance(task, list | tuple):
         return _several(task, optimizers, None if out is None else Path(out), known, options)
     ready = prepare(task, optimizers, **options)
@@ -133,7 +133,7 @@ def _race(ready: Ready, path: Path, *, resume: bool, workers: int | None, engine
     records = list(journal.records.values())
     total = expected(plan, journal) if interrupted else len(records)
     made = board(plan, records, journal.decisions, expected=total)
-    made["notes"] = [*made.get("notes", []), *folder.notes]
+    made["notes"] += [line["text"] for line in journal.decisions if line["decision"] == "note"]
     folder.write_board(made)
     return Result(plan, path, records, journal.decisions, made, interrupted)
 
@@ -173,6 +173,9 @@ def _round(step: Round, batches: Batches, engine: Engine, folder: Folder, watch:
 
 
 def _note(text: str, folder: Folder, watch: Watcher | None) -> None:
-    folder.notes.append(text)
+    """Tell something unusual, now and in the journal."""
+    line = {"decision": "note", "text": text}
+    if line not in folder.journal.decisions:
+        folder.append(line)
     if watch:
         watch.note(text)

@@ -58,7 +58,7 @@ def _wish(name: str, value: Any, scale: str | None) -> Wish:
         raise SettingError(f"search {name}: the scale {scale!r} is unknown; {nearest(str(scale), ('log', 'linear'))}")
     if scale == "log" and value[0] <= 0:
         raise SettingError(f"search {name}: a log scale cannot start at {value[0]}; start above 0, or give linear")
-    return Wish(name, *value, scale)
+    return Wish(name, value[0], value[1], scale)
 
 
 def wished(spaces: Mapping[str, Space], classes: Mapping[str, Any], task: Any, asked: list[Wish]) -> dict[str, Space]:

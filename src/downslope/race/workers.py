@@ -17,9 +17,14 @@ from .bench import Kit
 from .engine import Done, Job, NotElsewhere, again
 
 # A fork of a process with torch's threads in it may hang, and multiprocessing's spawn runs the user's script again; so
-# a worker is a fresh Python that is told where to import from.
-BOOT = "import sys; sys.path[:] = sys.argv[3].split('\\n'); from downslope.race.worker import work; "
-BOOT += "work(int(sys.argv[1]), int(sys.argv[2]))"
+# a worker is a fresh Python that is told where to import from. Interrupts are the race's to hear, which ends it.
+BOOT = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+sys.path[:] = sys.argv[3].split("\\n")
+from downslope.race.worker import work
+work(int(sys.argv[1]), int(sys.argv[2]))
+"""
 ROOM = 600e6
 """Bytes that a worker is given room for: torch alone takes about half of that."""
 
@@ -45,7 +50,7 @@ class _Worker:
             pass_fds=(there.fileno(), end),
             stdin=subprocess.DEVNULL,
             stdout=2,  # what a task prints is not the race's answer
-            start_new_session=True,  # Ctrl-C is for the race, which ends its workers
+            start_new_session=True,  # out of the reach of a terminal's Ctrl-C from the very start
         )
         there.close()
         os.close(end)
