@@ -95,6 +95,7 @@ def task(name: str) -> Any:
 
 def ours(name: str, rates: list[float], device: str = "cpu") -> list[float]:
     """The validation accuracies of trials that train together, in batches of the size that was found best."""
+    from downslope.race.alone import run_alone
     from downslope.race.batched import run_batch
     from downslope.race.common import Common
     from downslope.race.trial import Trial
@@ -103,8 +104,12 @@ def ours(name: str, rates: list[float], device: str = "cpu") -> list[float]:
     common = Common(KINDS[name].batch, schedule="constant", device=device)
     trials = [Trial("adam", (("lr", rate),), 0, KINDS[name].epochs) for rate in rates]
     size = _size(name, len(trials), device)
-    batches = [trials[i : i + size] for i in range(0, len(trials), size)]
-    return [record["validation_metric"] or 0.0 for batch in batches for record in run_batch(made, data, common, batch)]
+    if size == 1:
+        records = [run_alone(made, data, common, trial) for trial in trials]
+    else:
+        batches = [trials[i : i + size] for i in range(0, len(trials), size)]
+        records = [record for batch in batches for record in run_batch(made, data, common, batch)]
+    return [record["validation_metric"] or 0.0 for record in records]
 
 
 @cache
@@ -120,12 +125,13 @@ def _size(name: str, count: int, device: str) -> int:
     return math.ceil(count / parts)
 
 
-def optuna_study(name: str, count: int, device: str = "cpu") -> list[float]:
+def optuna_study(name: str, count: int, threads: int = 1, device: str = "cpu") -> list[float]:
     """The validation accuracies of a study's trials."""
     import optuna
     import torch
     from torch.nn.functional import cross_entropy
 
+    torch.set_num_threads(threads)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     kind, (_, data) = KINDS[name], task(name)
     inputs, targets = (t.to(device) for t in data.train.tensors)
@@ -162,10 +168,10 @@ def optuna_study(name: str, count: int, device: str = "cpu") -> list[float]:
 # ---- the clock
 
 
-def _ready(threads: int) -> None:
+def _one_thread() -> None:
     import torch
 
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
 
 
 def _seconds(run: Callable[[], Any]) -> float:
@@ -180,7 +186,7 @@ def measure(rounds: int = ROUNDS, count: int = TRIALS, kinds: tuple[str, ...] = 
     if find_spec("optuna") is None:
         return {}
     spawn = get_context("spawn")
-    with ProcessPoolExecutor(2, spawn, _ready, (1,)) as pair, ProcessPoolExecutor(1, spawn, _ready, (2,)) as lone:
+    with ProcessPoolExecutor(2, spawn, _one_thread) as pair, ProcessPoolExecutor(1, spawn) as lone:
         return {name: _one(name, rounds, count, pair, lone) for name in kinds}
 
 
@@ -190,20 +196,20 @@ def _one(name: str, rounds: int, count: int, pair: ProcessPoolExecutor, lone: Pr
     halves = [rates[0::2], rates[1::2]]
     runs: dict[str, tuple[int, Callable[[], Any]]] = {
         "ours": (count, lambda: list(pair.map(ours, [name] * 2, halves))),
-        "optuna": (turn, lambda: lone.submit(optuna_study, name, turn).result()),
+        "optuna": (turn, lambda: lone.submit(optuna_study, name, turn, 1).result()),
         "optuna, two processes": (2 * turn, lambda: list(pair.map(optuna_study, [name] * 2, [turn] * 2))),
     }
+    if rounds > 1:
+        runs["two threads"] = (turn, lambda: lone.submit(optuna_study, name, turn, 2).result())
     for _, run in runs.values():  # imports, kernels, the sizes of batches
         run()
-    with_two = _seconds(runs["optuna"][1])
-    lone.submit(_ready, 1).result()
-    if _seconds(runs["optuna"][1]) > with_two:
-        lone.submit(_ready, 2).result()
     order, shuffle = list(runs), random.Random(0).shuffle
     found: list[dict[str, float]] = []
     for _ in range(rounds):
         shuffle(order)
         found.append({each: 60 * runs[each][0] / _seconds(runs[each][1]) for each in order})
+        found[-1]["optuna"] = max(found[-1]["optuna"], found[-1].pop("two threads", 0.0))
+    runs.pop("two threads", None)
     return {
         "a minute": {each: median(one[each] for one in found) for each in runs},
         "ratio": {each: median(one["ours"] / one[each] for one in found) for each in runs if each != "ours"},
