@@ -310,6 +310,36 @@ def test_a_trial_that_fails_is_an_error_that_names_it_and_keeps_the_rest(tmp_pat
     assert len(records(tmp_path / "race")) == 8
 
 
+def test_what_fails_together_is_trained_alone_and_said(task, tmp_path, monkeypatch):
+    import downslope.race.batched as batched
+
+    def fails(*_):
+        raise RuntimeError("a branch that depends on the data")
+
+    monkeypatch.setattr(batched, "can_batch", lambda *_: {"size": 2, "why": ""})
+    monkeypatch.setattr(batched, "run_batch", fails)
+    result = here(task, tmp_path / "race", batched=True)
+    assert {r["how"] for r in result.records} == {"alone"} and len(result.records) == 12
+    assert (
+        "2 trials of sgd failed together (RuntimeError: a branch that depends on the data" in result.board["notes"][0]
+    )
+    monkeypatch.setattr(batched, "can_batch", fails)
+    other = here(task, tmp_path / "other", batched=True)
+    assert {d["size"] for d in other.decisions} == {1} and "trying it failed" in other.decisions[0]["why"]
+
+
+def test_trials_that_train_together_give_what_they_give_alone(task, whole, tmp_path, monkeypatch):
+    import downslope.race.batched as batched
+
+    monkeypatch.setattr(batched, "can_batch", lambda *_: {"size": 3, "why": ""})
+    result = here(task, tmp_path / "race", batched=True)
+    assert sum(r["how"] == "batched" for r in result.records) == 10  # groups of 3 and 1, and of 2
+    for one, other in zip(by_trial(result.records), by_trial(whole.records), strict=True):
+        assert one["trial"] == other["trial"]
+        if one["trial"]["settings"]["lr"] < 1:  # beyond it rounding grows to anything
+            assert one["validation_loss"] == pytest.approx(other["validation_loss"], rel=1e-4)
+
+
 def test_every_run_may_diverge(tmp_path):
     wild = ("return torch.nn.functional.cross_entropy(output, target)",
             "return (output * 1e30).square().mean() if output.requires_grad else output.square().mean()")  # fmt: skip

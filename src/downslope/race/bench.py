@@ -10,12 +10,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import DownslopeError, RunError
-from ..training.task import Task
+from ..training.task import Task, where
 from .common import Common
 from .engine import Job, NotElsewhere, short_of_memory
 from .entrants import Entrant
 from .ship import packed, unpacked
 from .trial import Record, Setting, Trial
+
+NOTE = "note"
+"""Where a record, on its way to the journal, has something for the user in it."""
 
 
 class Bench:
@@ -33,17 +36,8 @@ class Bench:
         since = time.perf_counter()
         try:
             task, data = self.at(job.trials[0].of_task)
-            if job.batched:
-                from .batched import run_batch
-
-                records = list(run_batch(task, data, self.common, list(job.trials)))
-            else:
-                from .alone import run_alone
-
-                records = []
-                for trial in job.trials:
-                    _restart(data, trial)
-                    records.append(run_alone(task, data, self.common, trial))
+            records, note = self._together(job, task, data) if job.batched else ([], "")
+            records = records or [self._alone(trial, task, data) for trial in job.trials]
         except DownslopeError as error:
             raise RunError(f"{job.words()}: {error}") from error
         except Exception as error:
@@ -51,7 +45,25 @@ class Bench:
                 raise MemoryError(str(error)) from error
             raise RunError(f"{job.words()}: {type(error).__name__}: {error}") from error
         each = (time.perf_counter() - since) / len(records)
-        return [{**record, "wall": round(each, 4)} for record in records]
+        told = [{**record, "wall": round(each, 4)} for record in records]
+        return [{**told[0], NOTE: note}, *told[1:]] if note else told
+
+    def _together(self, job: Job, task: Any, data: Any) -> tuple[list[Record], str]:
+        """The records, or none and why not: what a short try has not met may come later in a run."""
+        from .batched import run_batch
+
+        try:
+            return list(run_batch(task, data, self.common, list(job.trials))), ""
+        except Exception as error:
+            if short_of_memory(error):
+                raise
+            return [], f"{job.words()} failed together ({where(error)}) and were trained alone"
+
+    def _alone(self, trial: Trial, task: Any, data: Any) -> Record:
+        from .alone import run_alone
+
+        _restart(data, trial)
+        return run_alone(task, data, self.common, trial)
 
     def at(self, settings: Mapping[str, Setting]) -> tuple[Any, Any]:
         """The task with some of its settings, and its data."""

@@ -122,7 +122,8 @@ def _spaces(racing: list[Entrant], task: Any, asked: list[Any], schedules: list[
     spaces = wished(spaces, {one.name: one.made for one in racing}, task, asked)
     if len(schedules) > 1:
         choice = Dimension(SCHEDULE, scale="choices", rank=0, choices=tuple(schedules), source="asked for")
-        spaces = {name: (*space, choice) for name, space in spaces.items()}
+        own = {name for name, space in spaces.items() if any(d.name == SCHEDULE for d in space)}
+        spaces = {name: space if name in own else (*space, choice) for name, space in spaces.items()}
     return spaces
 
 

@@ -10,6 +10,7 @@ from ..errors import SettingError
 from ..training.extras import need
 from . import budget as budgets
 from .batches import Batches
+from .bench import NOTE
 from .board import board
 from .engine import Engine, NotElsewhere
 from .entrants import DEFAULT
@@ -168,6 +169,8 @@ def _round(step: Round, batches: Batches, engine: Engine, folder: Folder, watch:
         for text in done.notes:
             _note(text, folder, watch)
         for record in done.records:
+            if text := record.pop(NOTE, ""):
+                _note(text, folder, watch)
             if folder.append(record) and watch:
                 watch.finished(record)
 

@@ -82,6 +82,13 @@ EPS = Dimension("eps", 1e-10, 1e-3, rank=3, source="Choi et al. 2019, arXiv:1910
 COUPLED = Dimension("weight_decay", 1e-7, 1e-3, rank=2, source=f"{ALGOPERF}: 1e-7 to 5e-5; ResNets take 1e-4 to 5e-4")
 DECOUPLED = Dimension("weight_decay", 5e-3, 1.0, rank=2, source=f"{ALGOPERF}: AdamW's")
 HEAVY = momentum("momentum", 0.7, 0.995, f"{ALGOPERF}: 1 - momentum from 5e-3 to 0.3")
+CONSTANT = Dimension(
+    "schedule",
+    scale="choices",
+    rank=0,
+    choices=("constant",),
+    source="schedule-free rules are made for a constant rate",
+)
 ADAM = (BETA1, COUPLED, BETA2, EPS)
 
 MEASURED = "measured on digits with 16 rates from 1e-5 to 300"
@@ -186,6 +193,24 @@ TABLE: dict[str, tuple[float, str, Space]] = {
         -3.5,
         "every coordinate moves by the whole rate, as in Lion",
         (momentum("momentum", 0.5, 0.99, "Bernstein et al. 2018, arXiv:1802.04434: 0.9"), COUPLED),
+    ),
+    "muon": (
+        -1.75,
+        "0.02 to 0.035 in the records of modded-nanogpt",
+        (
+            HEAVY,
+            Dimension("weight_decay", 5e-3, 1.0, rank=2, source="the same: 0.0125 to 0.05; torch: 0.1"),
+        ),
+    ),
+    "schedulefreeadamw": (
+        -2.5,
+        "1 to 10 times AdamW's (Defazio et al. 2024, arXiv:2405.15682); 1e-3 to 5e-3 won AlgoPerf",
+        (CONSTANT, momentum("betas[0]", 0.8, 0.99, "the same: 0.9, 0.95 to 0.98 for long runs"), DECOUPLED, BETA2, EPS),
+    ),
+    "schedulefreesgd": (
+        0.5,
+        "10 to 50 times plain descent's (Defazio et al. 2024, arXiv:2405.15682)",
+        (CONSTANT, momentum("momentum", 0.8, 0.99, "the same: 0.9, 0.95 to 0.98 for long runs"), COUPLED),
     ),
     "rprop": (-2.5, "only the first step; a rule for whole batches", ()),
 }
