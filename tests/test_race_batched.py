@@ -239,6 +239,16 @@ def test_dropout_masks_are_those_of_the_seed() -> None:
     assert float(first[0]) == pytest.approx(alone.item(), rel=1e-6)
 
 
+def test_trials_that_draw_and_share_no_seed_are_trained_alone() -> None:
+    task, shared, wanted = task_of(drop, (12,)), Common(BATCH), trials("adam", {"lr": 0.01}, seeds=(0, 1, 2))
+    data = task.make_data()
+    found = list(run_batch(task, data, shared, wanted))
+    assert [r["how"] for r in found] == ["alone"] * 3
+    assert [r["trial"]["seed"] for r in found] == [0, 1, 2]
+    together = list(run_batch(task, data, shared, trials(seeds=(0, 1, 2))))
+    assert {r["how"] for r in together} == {"batched"}
+
+
 @pytest.mark.parametrize("seeds", [(0,), (0, 1)])
 def test_a_trial_that_diverges_ends_at_once_and_the_others_do_not_notice(seeds: tuple[int, ...]) -> None:
     given = [{"lr": lr, "momentum": 0.9} for lr in (0.01, 1e30, 0.1, 1e4, 0.03)]

@@ -18,7 +18,7 @@ from ...training import faults, rng
 from ...training.data import Data, Part
 from ...training.score import ROWS
 from ...training.task import Task
-from ..alone import Made, count_steps
+from ..alone import Made, count_steps, run_alone
 from ..common import Common
 from ..trial import Record, Trial
 from . import memory
@@ -57,13 +57,20 @@ def run_batch(task: Task, data: Data, common: Common, trials: Sequence[Trial]) -
 
     They may differ in everything that is a number, in the seed, and in the schedule; `can_batch` says beforehand
     whether it can be done. Each has the initial weights, the data in the order, and the random numbers that it has
-    alone, and gives the same record, up to rounding. A trial that diverges ends at once and the others go on.
+    alone, and gives the same record, up to rounding. A trial that diverges ends at once and the others go on. Trials of
+    a network that draws random numbers, such as dropout, share a forward pass with those of their seed only; where
+    there are fewer than two to a seed, each is trained alone, as its record says.
 
     Raises RunError where they cannot train together and where the task fails, RuntimeError of torch or MemoryError
     where memory is short."""
     found = way(task, data, common, trials)
     if found.why:
         raise RunError(f"{task.name}: {len(trials)} trials cannot train together: {found.why}")
+    alike = {(trial.seed, repr(sorted(trial.of_task.items()))) for trial in trials}
+    if found.draws and 2 * len(alike) > len(trials):
+        # Trials that draw random numbers of their own go forward one by one: there would be nothing to share.
+        yield from (run_alone(task, data, common, trial) for trial in trials)
+        return
     with memory.kept():
         batch = Training(task, data, common, trials, found)
         while batch.lanes:
