@@ -211,10 +211,11 @@ class Optimizer(Scoring, torch.optim.Optimizer):
 
     def _is_birth(self) -> bool:
         """Whether this is the step by which torch.distributed.checkpoint has the states made: with the learning rates
-        set to 0, and gradients of 0. To schedules, which begin with the first real step, it is none."""
+        set to 0, and gradients of 0. To schedules, which begin with the first real step, it is none; nor is it to an
+        optimizer whose states torch has from the beginning."""
         groups = self.param_groups
         return (
-            (any(self.schedules) or around.is_scheduled(self))
+            (self.saves_all or any(self.schedules) or around.is_scheduled(self))
             and all(not is_scheduled(group["lr"]) and float(group["lr"]) == 0 for group in groups if "lr" in group)
             and all(p.grad is None or not p.grad.any() for group in groups for p in group["params"])
         )
@@ -295,6 +296,7 @@ class Optimizer(Scoring, torch.optim.Optimizer):
         extra = checkpoint.extra(self)
         if extra:
             state_dict["downslope"] = extra
+            checkpoint.put_steps(self, state_dict)
         return state_dict
 
     @untraced

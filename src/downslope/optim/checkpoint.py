@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .base import Optimizer
 
 FORMAT = 1
+STEPS = "downslope_steps"  # of a param group in a state dict, never of one in an optimizer
 RUNTIME = ("foreach", "fused", "capturable", "differentiable")  # how to run, not what: a checkpoint does not change it
 
 
@@ -30,6 +31,13 @@ def extra(optimizer: Optimizer) -> dict[str, Any]:
     if not any(optimizer.schedules) and not around.is_scheduled(optimizer) and not optimizer.skipped_steps:
         return {}
     return {"format": FORMAT, "steps": optimizer.steps, "skipped_steps": optimizer.skipped_steps, "schedules": memories}
+
+
+def put_steps(optimizer: Optimizer, state_dict: dict[str, Any]) -> None:
+    """The number of steps among a group's settings too, where no state has it: torch.distributed.checkpoint passes on
+    states and groups alone."""
+    if not optimizer.shows_step and state_dict.get("param_groups"):
+        state_dict["param_groups"][0][STEPS] = optimizer.steps
 
 
 def add_unborn(optimizer: Optimizer, saved: dict[int, Any]) -> None:
@@ -53,7 +61,8 @@ def load(optimizer: Optimizer, state_dict: dict[str, Any]) -> None:
     kind = type(optimizer).__name__
     saved_groups = _groups(kind, optimizer, copied(state_dict))
     source = _matched(optimizer, saved_groups)
-    extra = _extra(kind, optimizer, state_dict.get("downslope", {}))
+    steps = {"steps": saved_groups[0][STEPS]} if saved_groups and STEPS in saved_groups[0] else {}
+    extra = _extra(kind, optimizer, state_dict.get("downslope", steps))
     new_groups = [
         _merged(kind, optimizer, place, group, saved)
         for place, (group, saved) in enumerate(zip(optimizer.param_groups, saved_groups))
@@ -125,6 +134,7 @@ def _merged(
         )
     kept = {key: group[key] for key in ("params", "param_names", "rule", *RUNTIME, *rule.fixed) if key in group}
     new = {**group, **saved, **kept}
+    new.pop(STEPS, None)
     try:
         optimizer._check_settings(new)
     except SettingError as error:

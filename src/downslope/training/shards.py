@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,7 +106,9 @@ def fill(folder: Path, rest: dict[str, Any], loop: Loop) -> dict[str, Any]:
                 wanted[key] = torch.empty_like(like.detach(), dtype=found.properties.dtype)
             else:
                 wanted[key] = torch.empty(found.size, dtype=found.properties.dtype)
-        dcp.load(wanted, checkpoint_id=folder)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="torch.distributed is disabled")  # one process is enough to read
+            dcp.load(wanted, checkpoint_id=folder)
     return _put_together(rest, wanted)  # type: ignore[no-any-return]
 
 
