@@ -48,11 +48,10 @@ class Stacked:
     numbers or schedules, which may differ by trial, as may all that chooses between formulas; `max_norm` clips each
     trial by its own global norm. The bits are those of K separate optimizers wherever the compiled kernels run: float32
     and float64 on the CPU. Other devices and types go through torch operations over all trials at once; formulas that
-    need whole
-    tensors (Muon) and complex parameters go through one optimizer for each trial.
+    need whole tensors (Muon) and complex parameters go through one optimizer for each trial.
 
-    A step costs one data_ptr() for each gradient, some 50 us for the values of 64 trials, 2 us for each
-    schedule, and the pass over memory.
+    A step costs one data_ptr() for each gradient, some 50 us for the values of 64 trials, 2 us for each schedule, and
+    the pass over memory.
     Raises SettingError as the optimizer itself does, and for parameters that are not stacked.
     """
 
