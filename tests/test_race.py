@@ -10,6 +10,7 @@ import torch
 import downslope
 from downslope.errors import RunError, SettingError
 from downslope.race import Result, race
+from downslope.race.bench import Bench
 from downslope.race.engine import Job, NotElsewhere, again
 from downslope.race.entrants import entrants
 from downslope.race.prepare import prepare
@@ -318,6 +319,7 @@ def test_what_fails_together_is_trained_alone_and_said(task, tmp_path, monkeypat
 
     monkeypatch.setattr(batched, "can_batch", lambda *_: {"size": 2, "why": ""})
     monkeypatch.setattr(batched, "run_batch", fails)
+    monkeypatch.setattr("downslope.race.batches.default_count", lambda _: 2)
     result = here(task, tmp_path / "race", batched=True)
     assert {r["how"] for r in result.records} == {"alone"} and len(result.records) == 12
     assert (
@@ -332,12 +334,27 @@ def test_trials_that_train_together_give_what_they_give_alone(task, whole, tmp_p
     import downslope.race.batched as batched
 
     monkeypatch.setattr(batched, "can_batch", lambda *_: {"size": 3, "why": ""})
+    monkeypatch.setattr("downslope.race.batches.default_count", lambda _: 2)
     result = here(task, tmp_path / "race", batched=True)
     assert sum(r["how"] == "batched" for r in result.records) == 10  # groups of 3 and 1, and of 2
     for one, other in zip(by_trial(result.records), by_trial(whole.records), strict=True):
         assert one["trial"] == other["trial"]
         if one["trial"]["settings"]["lr"] < 1:  # beyond it rounding grows to anything
             assert one["validation_loss"] == pytest.approx(other["validation_loss"], rel=1e-4)
+
+
+def test_groups_are_small_enough_for_every_core_to_have_one(task, tmp_path, monkeypatch):
+    import downslope.race.batched as batched
+
+    monkeypatch.setattr(batched, "can_batch", lambda *_: {"size": 8, "why": ""})
+    monkeypatch.setattr("downslope.race.batches.default_count", lambda _: 4)
+    sizes, plain = [], Bench.run
+    monkeypatch.setattr(Bench, "run", lambda bench, job: sizes.append(len(job.trials)) or plain(bench, job))
+    result = here(task, tmp_path / "race", batched=True, trials=5)
+    assert [d["count"] for d in result.decisions if d["decision"] == "cores"] == [4]
+    assert sizes == [3, 3, 2, 2, 1, 1, 1, 1]  # of 10 trials on 4 cores; then of 4
+    again = here(task, tmp_path / "race", batched=True, trials=5)
+    assert again.records == result.records
 
 
 def test_every_run_may_diverge(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from .folder import Folder
 from .prepare import Ready
 from .referee import Round, sample
 from .trial import Trial
+from .workers import default_count
 
 MANY = 32
 """Trials that a budget of time is told by: how many it will buy is not yet known."""
@@ -36,6 +38,8 @@ class Batches:
             if not missing.intersection(trials):
                 continue
             size = self._size(trials)
+            if size > 1:  # no core is to be idle for the sake of large groups
+                size = min(size, math.ceil(len(step.trials) / self._cores()))
             for start in range(0, len(trials), size):
                 group = tuple(trials[start : start + size])
                 if len(group) > 1 and missing.intersection(group):
@@ -47,6 +51,15 @@ class Batches:
     def gain(self, name: str) -> float:
         """How much quicker a trial of an optimizer is among others than alone."""
         return float(self._decided(sample(self.folder.plan, name, MANY)).get("gain", 1.0))
+
+    def _cores(self) -> int:
+        """How many workers the machine has room for that the race began on, however many it was given."""
+        decided = self.folder.journal.decision("cores")
+        if decided is None:
+            plan = self.folder.plan
+            decided = {"decision": "cores", "count": default_count(plan.threads) if plan.device == "cpu" else 1}
+            self.folder.append(decided)
+        return int(decided["count"])
 
     def _size(self, trials: Sequence[Trial]) -> int:
         """How many of such trials train at a time; 1 where they do so alone."""
