@@ -11,8 +11,8 @@ import downslope
 
 SOURCE = Path(downslope.__file__).parent
 ROAD = [
-    "version", "errors", "layers",
-    "compiler", "formulas", "backends", "schedules", "optim", "tasks", "training", "check", "race", "report", "cli",
+    "version", "errors", "rng", "layers",
+    "compiler", "formulas", "backends", "schedules", "optim", "diagnose", "tasks", "training", "check", "race", "report", "cli",
 ]  # fmt: skip
 INSIDE_COMPILER = ["ops", "graph", "cut", "functions", "formula", "trace", "listing", "simplify", "transform", "plan"]
 FILES = sorted(SOURCE.rglob("*.py"))
@@ -55,7 +55,7 @@ def test_no_file_is_longer_than_a_reader_can_hold() -> None:
 PUBLIC = {
     "DownslopeError", "FormulaError", "RunError", "SettingError", "StateError", "Task", "__version__", "abs", "atan2",
     "check", "clip", "columns", "cos", "exp", "floor", "isfinite", "log", "maximum", "mean", "minimum", "newton_schulz",
-    "norm", "optim", "optimizer", "race", "rows", "schedules", "sign", "sin", "sqrt", "tanh", "train", "where",
+    "norm", "optim", "optimizer", "race", "rows", "schedules", "sign", "sin", "sqrt", "tanh", "train", "whatif", "where",
 }  # fmt: skip
 
 

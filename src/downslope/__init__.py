@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     )
     from .optim import optimizer
     from .race.runner import race
+    from .training.branch import whatif
     from .training.run import train
     from .training.task import Task
 
@@ -76,6 +77,7 @@ __all__ = [
     "sqrt",
     "tanh",
     "train",
+    "whatif",
     "where",
 ]
 
@@ -88,6 +90,7 @@ _HOME = {
     "check": ".check",
     "race": ".race.runner",
     "train": ".training.run",
+    "whatif": ".training.branch",
 }
 
 
