@@ -336,7 +336,7 @@ def test_trials_that_train_together_give_what_they_give_alone(task, whole, tmp_p
     monkeypatch.setattr(batched, "can_batch", lambda *_: {"size": 3, "why": ""})
     monkeypatch.setattr("downslope.race.batches.default_count", lambda _: 2)
     result = here(task, tmp_path / "race", batched=True)
-    assert sum(r["how"] == "batched" for r in result.records) == 10  # groups of 3 and 1, and of 2
+    assert sum(r["how"] == "batched" for r in result.records) == 12  # groups of 2 and 2, and of 2
     for one, other in zip(by_trial(result.records), by_trial(whole.records), strict=True):
         assert one["trial"] == other["trial"]
         if one["trial"]["settings"]["lr"] < 1:  # beyond it rounding grows to anything

@@ -40,6 +40,7 @@ class Batches:
             size = self._size(trials)
             if size > 1:  # no core is to be idle for the sake of large groups
                 size = min(size, math.ceil(len(step.trials) / self._cores()))
+                size = math.ceil(len(trials) / math.ceil(len(trials) / size))  # and none is left over alone
             for start in range(0, len(trials), size):
                 group = tuple(trials[start : start + size])
                 if len(group) > 1 and missing.intersection(group):
