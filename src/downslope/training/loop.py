@@ -206,22 +206,14 @@ class Loop:
         for place, ((inputs, targets), size) in enumerate(zip(group, sizes)):
             if self.moves:
                 inputs, targets = faults.moved(inputs, self.device), faults.moved(targets, self.device)
-            loss = self._first_loss(inputs, targets) if self.step == 0 else self._loss(inputs, targets)
-            value = loss.item()
-            if self.team is not None:
-                value, loss = weighted(self.team, value, loss, size)
+            with _AT_ONCE if self.team is None or place + 1 == len(group) else deferred(self.forward):
+                value = self._gradient(inputs, targets, size, total)
             mean += value * size
             if not value <= self.limit:
                 check = partial(faults.check_finite, self.data.train, inputs, targets)
                 check() if self.team is None else self.team.all_raise(check)
                 self.loss, self.diverged_at = value, self.step
                 return False
-            if self.penalty is not None:
-                loss = loss + self.penalty(self.model)
-            if size != total:
-                loss = loss * (size / total)
-            with deferred(self.forward) if self.team is not None and place + 1 < len(group) else _AT_ONCE:
-                (loss if self.scaler is None else self.scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
         if self.scaler is None:
             self.optimizer.step()
         else:
@@ -235,6 +227,20 @@ class Loop:
         self.batch += len(group)
         self.step += 1
         return True
+
+    def _gradient(self, inputs: Any, targets: Any, size: int, total: int) -> float:
+        """The loss of a batch; unless it is beyond the limit, its gradient is added, by its size in the total."""
+        loss = self._first_loss(inputs, targets) if self.step == 0 else self._loss(inputs, targets)
+        value = loss.item()
+        if self.team is not None:
+            value, loss = weighted(self.team, value, loss, size)
+        if value <= self.limit:
+            if self.penalty is not None:
+                loss = loss + self.penalty(self.model)
+            if size != total:
+                loss = loss * (size / total)
+            (loss if self.scaler is None else self.scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
+        return value
 
     def _sizes(self, count: int) -> list[int]:
         """The sizes of the next batches, of all processes together."""

@@ -79,7 +79,7 @@ def _nothing() -> None:
 def _synced(folder: Path) -> None:
     descriptor = guard(folder, os.open, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        guard(folder, lambda _: os.fsync(descriptor))
     finally:
         os.close(descriptor)
 
@@ -177,11 +177,12 @@ def _failing(cannot: Callable[[OSError], RunError] | None, folder: Path) -> Iter
     except (CheckpointException, RuntimeError, KeyError, ValueError, OSError, EOFError) as error:
         failures = getattr(error, "failures", {})
         first = next((each[0] for each in failures.values()), error)
+        reason = ": ".join([type(first).__name__, *str(first).splitlines()[:1]])[:160]
         if cannot is not None and isinstance(first, OSError):
             raise cannot(first) from error
         if cannot is not None:
-            raise RunError(f"{folder}: cannot be written: {str(first).splitlines()[0][:200]}") from error
+            raise RunError(f"{folder}: cannot be written: {reason}") from error
         raise RunError(
-            f"{folder}: is not a whole checkpoint ({type(first).__name__}: {str(first).splitlines()[0][:120]}); "
-            "nothing was changed: put a copy of it back, or start anew with another --out FOLDER"
+            f"{folder}: is not a whole checkpoint ({reason}); nothing was changed: put a copy of it back, or start "
+            "anew with another --out FOLDER"
         ) from error
