@@ -57,7 +57,13 @@ def race(
     device: Annotated[str | None, typer.Option(help="cpu, cuda; by default a GPU if there is one.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="Of each worker.")] = 1,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core by default.")] = None,
-    engine: Annotated[str, typer.Option(metavar="NAME", help="local, or here: in this process.")] = "local",
+    engine: Annotated[
+        str, typer.Option(metavar="NAME", help="local, here: in this process, or ray: on a cluster.")
+    ] = "local",
+    ray_address: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Of the Ray cluster; by default one that runs, or a new one here."),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="The run folder: a new one, or of the same race, which then goes on."),
@@ -88,6 +94,7 @@ def race(
         **{"schedule": schedule, "warmup": warmup, "search": search, "rungs": rungs, "search_seeds": search_seeds},
         **{"race_seed": race_seed, "task_settings": _settings(sets or []), "monitor": monitor, "sampler": sampler},
         **{"batched": not alone, "device": device, "threads": threads, "workers": workers, "engine": engine},
+        **{"ray_address": ray_address},
         **{"out": out, "resume": resume, "watch": LiveTable(console)},
     }
     result = run(tasks[0] if len(tasks) == 1 else tasks, DEFAULT if optimizers is None else optimizers, **options)

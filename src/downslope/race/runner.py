@@ -43,6 +43,7 @@ def race(
     resume: bool = False,
     workers: int | None = None,
     engine: str | Callable[[Ready, int], Engine] = "local",
+    ray_address: str | None = None,
     watch: Watcher | None = None,
     **options: Any,
 ) -> Result | Several:
@@ -60,7 +61,8 @@ def race(
       `batched` (True: trials that can, train together), `device` (a GPU if there is one), `threads` (1) of a worker.
 
     `out` is the run folder, by default runs/NAME-TIME; where it holds the same race already, that goes on. `workers`
-    processes, one per core by default, change the time but no result, nor does a stop at any moment. Ctrl-C ends the
+    processes, one per core by default, change the time but no result, nor does a stop at any moment. With `engine="ray"`
+    trials are tasks of the Ray cluster at `ray_address`, else of the one that Ray finds, else of this machine. Ctrl-C ends the
     race early: the result is then marked as interrupted, and all finished trials are in the folder.
 
     Raises SettingError for what cannot be raced, RunError when the folder is in the way or cannot be written, or when a
@@ -71,7 +73,17 @@ def race(
         raise SettingError(f"workers={workers}: must be at least 1")
     if resume and out is None:
         raise SettingError("resume: which race? name its folder with --out FOLDER")
-    known: dict[str, Any] = {"resume": resume, "workers": workers, "engine": engine, "watch": watch}
+    if engine == "ray":
+        need("ray", extra="ray", job="the engine ray")
+    elif ray_address is not None:
+        raise SettingError(f"ray_address={ray_address!r}: is for the engine ray; add engine='ray' (--engine ray)")
+    known: dict[str, Any] = {
+        "resume": resume,
+        "workers": workers,
+        "engine": engine,
+        "address": ray_address,
+        "watch": watch,
+    }
     if isinstance(task, list | tuple):
         return _several(task, optimizers, None if out is None else Path(out), known, options)
     ready = prepare(task, optimizers, **options)
@@ -98,7 +110,16 @@ def _several(
     return Several.of(out, results, complete=len(results) == len(ready) and not results[-1].interrupted)
 
 
-def _race(ready: Ready, path: Path, *, resume: bool, workers: int | None, engine: Any, watch: Watcher | None) -> Result:
+def _race(
+    ready: Ready,
+    path: Path,
+    *,
+    resume: bool,
+    workers: int | None,
+    engine: Any,
+    address: str | None,
+    watch: Watcher | None,
+) -> Result:
     folder = Folder(path, ready.plan, resume=resume)
     plan = folder.plan
     interrupted = False
@@ -106,8 +127,7 @@ def _race(ready: Ready, path: Path, *, resume: bool, workers: int | None, engine
     try:
         if watch:
             watch.start(plan, path, list(folder.journal.records.values()), folder.notes)
-        count = workers or (default_count(plan.threads) if plan.device == "cpu" else 1)
-        runs = _engine(ready, engine, count, folder, watch)
+        runs = _engine(ready, engine, workers, address, folder, watch)
         batches = Batches(ready, folder)
         while (step := next_step(plan, folder.journal)) is not None:
             if isinstance(step, Undecided):
@@ -139,14 +159,22 @@ def _race(ready: Ready, path: Path, *, resume: bool, workers: int | None, engine
     return Result(plan, path, records, journal.decisions, made, interrupted)
 
 
-def _engine(ready: Ready, engine: Any, count: int, folder: Folder, watch: Watcher | None) -> Engine:
+def _engine(
+    ready: Ready, engine: Any, workers: int | None, address: str | None, folder: Folder, watch: Watcher | None
+) -> Engine:
+    plan = ready.plan
+    if engine in ("local", "ray") and ready.kit.why:
+        _note(f"training in this process alone: {ready.kit.why}", folder, watch)
+        return Here(ready.bench, plan.threads)
+    if engine == "ray":
+        from .ray_engine import OnRay
+
+        return OnRay(ready.kit, workers, address)
+    count = workers or (default_count(plan.threads) if plan.device == "cpu" else 1)
     if callable(engine):
         return engine(ready, count)  # type: ignore[no-any-return]
     if engine not in ENGINES:
-        raise SettingError(f"engine={engine!r}: known are {', '.join(ENGINES)}")
-    if engine == "local" and ready.kit.why:
-        _note(f"training in this process alone: {ready.kit.why}", folder, watch)
-        return Here(ready.bench, ready.plan.threads)
+        raise SettingError(f"engine={engine!r}: known are {', '.join([*ENGINES, 'ray'])}")
     return ENGINES[engine](ready, count)
 
 

@@ -9,8 +9,8 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from ..errors import DownslopeError, RunError
-from .bench import Kit
-from .engine import NotElsewhere
+from .bench import Bench, Kit
+from .engine import Job, NotElsewhere
 
 
 def work(pipe: int, life: int) -> None:
@@ -26,17 +26,19 @@ def work(pipe: int, life: int) -> None:
             return
         connection.send(("ready", None))
         while True:
-            job = connection.recv()
-            answer: tuple[str, Any]
-            try:
-                answer = "done", bench.run(job)
-            except MemoryError as error:
-                answer = "memory", str(error)
-            except DownslopeError as error:
-                answer = "error", error
-            except Exception as error:
-                answer = "error", RunError(f"{job.words()}: {type(error).__name__}: {error}")
-            connection.send(answer)
+            connection.send(answer(bench, connection.recv()))
+
+
+def answer(bench: Bench, job: Job) -> tuple[str, Any]:
+    """Train a job, and what the race is told: "done" and records, "memory" that is short, or an "error"."""
+    try:
+        return "done", bench.run(job)
+    except MemoryError as error:
+        return "memory", str(error)
+    except DownslopeError as error:
+        return "error", error
+    except Exception as error:
+        return "error", RunError(f"{job.words()}: {type(error).__name__}: {error}")
 
 
 def _watch(life: int) -> None:

@@ -31,11 +31,15 @@ ROOM = 600e6
 
 def default_count(threads: int = 1) -> int:
     """As many workers as there are cores for, and memory."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    count = cores // threads
+    count = cores() // threads
     with contextlib.suppress(ValueError, OSError, AttributeError):
         count = min(count, int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // ROOM))
     return max(1, count)
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Worker:
