@@ -17,8 +17,8 @@ GREY, SKY, BLUE, GREEN, ORANGE, PURPLE, RED = (
     "#D55E00",
 )
 COLOURS = (GREY, SKY, BLUE, GREEN, ORANGE, PURPLE, RED)
-DASHES = ("solid", "dash", "dot", "dashdot")
-MARKERS = ("circle", "square", "diamond", "triangle-up")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+MARKERS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "pentagon")
 
 # Each block of seven uses every colour once, and each block has its own dash and marker.
 ORDER = (
@@ -26,6 +26,8 @@ ORDER = (
     *("asgd", "radam", "nadam", "yogi", "lion", "amsgrad", "adamw"),
     *("rprop", "qhm", "qhadam", "adan", "signum", "adabelief", "adamax"),
     *("rootmeansquare", "adopt", "muon", "shampoo", "sophia", "lamb", "ademamix"),
+    *("schedulefreesgd", "soap", "adafactor", "prodigy", "lars", "mars", "schedulefreeadamw"),
+    *("lbfgs", "galore", "adamini", "dadaptation", "came", "tiger", "psgd"),
 )
 
 

@@ -1,125 +1,160 @@
-"""report.html: verdict, leaderboard and pictures of a race in one file that needs nothing else."""
+"""report.html of one race: verdict, leaderboard, comparisons, pictures and code in one file that needs nothing else."""
 
 from __future__ import annotations
 
-import json
-import math
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
 from ..race import Result
-from ..training.extras import need
+from ..race.verdict import name as label
+from ..race.verdict import pruned, warnings
 from ..version import __version__
-from .colours import Style, style
-from .page import PAGE, SCRIPT, STYLE
-from .pictures import CURVES, Line, Runner, runners
-from .table import cells
-
-SHOWN = "train_loss"  # the curve shown first
-
-DASH = {"solid": "", "dash": "7 3", "dot": "2 2", "dashdot": "7 3 2 3"}
-SHAPE = {
-    "circle": '<circle cx="13" cy="6" r="4"/>',
-    "square": '<rect x="9" y="2" width="8" height="8"/>',
-    "diamond": '<path d="M13 1 18 6 13 11 8 6z"/>',
-    "triangle-up": '<path d="M13 1 18 10 8 10z"/>',
-}
+from . import words
+from .command import command
+from .data import WORDS, data
+from .parts import choice, code, kept, legend, listed, page, section
+from .pictures import Runner, has_metric, runners
+from .tables import comparisons, leaderboard, leaderboard_note
 
 
 def html(result: Result) -> str:
-    """The page, about 4.9 MB: nearly all of it is plotly.js, so that it works offline and in ten years."""
-    need("plotly", extra="race", job="report.html")
-    from plotly.offline import get_plotlyjs
-
-    plan, board = result.plan, result.board
-    everyone = runners(result)
-    title = f"{plan.task}: {len(plan.optimizers)} optimizers, {board['finished']} runs"
-    if not board["complete"]:
-        title += f" of {board['trials_expected']}"
-    parts = {
-        "title": escape(title),
-        "style": STYLE,
-        "verdict": escape(result.verdict),
-        "rows": "\n".join(_row(row) for row in board["rows"]),
-        "method": escape(board["method"]),
-        "legend": "".join(_button(name, name, True, _swatch(style(name))) for name in plan.optimizers),
-        "choice": "".join(_button(name, words, name == SHOWN) for name, words in CURVES.items()),
-        "settings": "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in _settings(result).items()),
-        "script": SCRIPT,
-        "data": _inline({
-            "names": CURVES,
-            "shown": SHOWN,
-            "runners": [_data(runner, plan.optimizers.index(runner.name)) for runner in everyone],
-        }),
-        "plotly": get_plotlyjs(),
-    }  # fmt: skip
-    page = PAGE
-    for name, content in parts.items():  # plotly last, so that nothing is looked for in it
-        page = page.replace(f"[[{name}]]", content)
-    return page
-
-
-def _row(row: dict[str, Any]) -> str:
-    accuracy, best, width, diverged, seconds = (escape(cell) for cell in cells(row))
-    name = f"{_swatch(style(row['optimizer']))}{escape(row['optimizer'])}"
-    rest = {"lr": best, "width": width, "diverged": diverged, "seconds": seconds}
-    tail = "".join(f'<td data-name="{label}">{cell}</td>' for label, cell in rest.items())
-    return f"<tr><td>{row['rank']}</td><td>{name}</td><td>{accuracy}</td>{tail}</tr>"
-
-
-def _button(name: str, words: str, pressed: bool, swatch: str = "") -> str:
-    state = str(pressed).lower()
-    return f'<button data-name="{escape(name)}" aria-pressed="{state}">{swatch}{escape(words)}</button>'
-
-
-def _swatch(look: Style) -> str:
-    line = (
-        f'<path d="M0 6h26" fill="none" stroke="{look.colour}" stroke-width="2" stroke-dasharray="{DASH[look.dash]}"/>'
+    """The page, some 100 kB, most of it the curves: text, pictures and scripts in one file that asks for no other."""
+    board, everyone = result.board, runners(result)
+    parts = [
+        f"<h1>{escape(title(result))}</h1>",
+        f'<p class="verdict">{escape(kept(board["verdict"]["headline"]))}</p>',
+        _sentences(board),
+    ]
+    if board["rows"]:
+        parts += [
+            section("Leaderboard", leaderboard_note(board), leaderboard(board)),
+            comparisons(board),
+            legend((runner.name, runner.label, runner.style) for runner in everyone),
+            *_pictures(result, everyone),
+            _code(board),
+        ]
+    parts += [_notes(board), _command(result), _method(result)]
+    return page(
+        title(result),
+        "\n".join(parts),
+        {"RACE": data(result, everyone)} if board["rows"] else {},
+        ["race.js"] if board["rows"] else [],
     )
-    return f'<svg width="26" height="12" aria-hidden="true" fill="{look.colour}">{line}{SHAPE[look.marker]}</svg>'
 
 
-def _data(runner: Runner, row: int) -> dict[str, Any]:
-    best = [] if runner.best_lr is None else [runner.best_lr]
-    return {
-        "name": runner.name,
-        **runner.style._asdict(),
-        "row": row,
-        "curves": {what: _line(line) for what, line in runner.curves.items()},
-        "rates": _line(runner.rates),
-        "best": {"x": best, "y": [runner.best_score for _ in best]},
-        "diverged": {
-            "x": [lr for lr, _, _ in runner.diverged],
-            "share": [count / runs for _, count, runs in runner.diverged],
-            "text": [f"{count} of {runs} diverged" for _, count, runs in runner.diverged],
-        },
-    }
+def title(result: Result) -> str:
+    board, count = result.board, len(result.plan.optimizers)
+    found = f"{result.plan.task}: {count} optimizer{'s' * (count != 1)}, {board['finished']} trials"
+    expected = board["trials_expected"]
+    return (
+        found if board["complete"] else f"{found} of {expected}, not finished" if expected else f"{found}, not finished"
+    )
 
 
-def _line(line: Line) -> dict[str, list[float | None]]:
-    return {
-        "x": list(line.x),
-        **{part: [_digits(value) for value in getattr(line, part)] for part in ("mean", "low", "high")},
-    }
+# ---- words
 
 
-def _digits(value: float) -> float | None:
-    """Six digits draw the same picture as seventeen; what is not positive has no place on a log axis."""
-    return float(f"{value:.6g}") if math.isfinite(value) else None
+def _split(board: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """The sentences of the verdict, and of them those that warn."""
+    warned = {*warnings(board["rows"]), *pruned(board)}
+    told = board["verdict"]["sentences"]
+    return [s for s in told if s not in warned], [s for s in told if s in warned]
 
 
-def _settings(result: Result) -> dict[str, str]:
-    plan = result.plan
-    return {
+def _sentences(board: Mapping[str, Any]) -> str:
+    told, warned = _split(board)
+    shown, more = (told, []) if len(told) <= 5 else (told[:4], told[4:])
+    rest = ""
+    if more:
+        rest = f"<details><summary>{len(more)} more like these</summary>{listed(more, 'sentences')}</details>"
+    return listed(shown, "sentences") + rest + listed(warned, "warnings")
+
+
+def _notes(board: Mapping[str, Any]) -> str:
+    return section("Notes", "", listed(board["notes"], "sentences")) if board["notes"] else ""
+
+
+def _command(result: Result) -> str:
+    note = "Every option is spelt out. The same command in the same folder goes on where a race has stopped."
+    return section("The command", note, code(command(result.plan, result.folder), wrap=True))
+
+
+def _method(result: Result) -> str:
+    plan, budget = result.plan, result.board["budget"]
+    facts = {
         "task": plan.task,
-        "budget": plan.budget or f"{plan.trials} trials to search with, {plan.seeds} to confirm with, each",
+        "task settings": ", ".join(f"{k}={v}" for k, v in plan.task_settings.items()),
+        "budget": plan.budget or f"{plan.trials} trials to search with, {plan.seeds} seeds to confirm with, each",
+        "spent": f"{budget['spent_trials']} trials, {words.seconds(budget['spent_seconds'])} of training",
         "epochs": str(plan.epochs),
-        "batch size": str(plan.batch),
-        "schedule": plan.schedule,
+        "batch size": "the loader's" if plan.batch is None else str(plan.batch),
+        "schedule": f"{plan.schedule}, {100 * plan.warmup:g} % of the steps warm up",
+        "rungs": ", ".join(map(str, plan.rungs)) + " epochs" if plan.rungs else "",
+        "untrained": f"{result.board['monitor']} {result.board['untrained']:.4g} on the {result.board['part']} part",
+        "device": plan.device,
         "downslope": __version__,
     }
+    listing = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in facts.items() if v)
+    return section("Method", "", f'<p class="method">{escape(result.board["method"])}</p><dl>{listing}</dl>')
 
 
-def _inline(value: Any) -> str:
-    """JSON that cannot end the script it stands in."""
-    return json.dumps(value, allow_nan=False).replace("<", "\\u003c")
+# ---- pictures
+
+
+def _pictures(result: Result, everyone: Sequence[Runner]) -> list[str]:
+    curves = {k: v for k, v in WORDS.items() if k != "validation_metric" or has_metric(everyone)}
+    lost = [f"{r.label} {r.lost}" for r in everyone if r.lost]
+    without = f" Left out, having diverged: {', '.join(lost)} of its runs." if lost else ""
+    hint = "Point at a chart, or use its arrow keys, for values; drag to zoom, Escape or a double click to zoom out."
+    seeds = "the fresh seeds" if any(row["score"]["by_seed"] for row in result.board["rows"]) else "the search's seed"
+    known = any(value is not None for r in everyone for value in r.budget.low)
+    return [
+        section(
+            "Learning curves",
+            escape(f"At the chosen settings of each: the mean over {seeds}, and the range of them.{without} {hint}"),
+            '<p class="choices">' + choice("curve-choice", "what is shown", curves)
+            + choice("clock-choice", "over", {"steps": "by steps", "seconds": "by seconds"}) + '</p>'
+            '<div id="curves"></div>',
+        ),
+        section(
+            "Score over the learning rate",
+            escape(
+                f"The validation {result.board['monitor']} of the search's trials; the large marker is the choice. "
+                "Lines join the best at each rate. Below, for each optimizer: the rates within 1 % of its best, the "
+                "rate beyond which half of the runs diverge with its uncertainty, and the rates at which runs diverged."
+            ),
+            '<p class="choices">' + choice("rates-choice", "range", {"all": "all scores", "near": "near the best"})
+            + '</p><div id="rates"></div>',
+        ),
+        section(
+            "Best after k trials",
+            escape(
+                "What a search of k trials can expect: with few trials one optimizer may be the better choice, with "
+                "many another." + (" Bands: 95 %, where enough trials are left to know." if known else "")
+            ),
+            '<div id="budget"></div>',
+        ),
+    ]  # fmt: skip
+
+
+def _code(board: Mapping[str, Any]) -> str:
+    coded = [row for row in board["rows"] if row["code"]]
+    if not coded:
+        return ""
+    first, others = coded[0], coded[1:]
+    rest = "".join(
+        f'<details class="code-of"><summary>{escape(label(row["optimizer"]))}</summary>{_both(row)}</details>'
+        for row in others
+    )
+    return section(f"The winner's code: {label(first['optimizer'])}", "", _both(first)) + (
+        f"<h3>The others</h3>{rest}" if rest else ""
+    )
+
+
+def _both(row: Mapping[str, Any]) -> str:
+    found = row["code"]
+    torch = found["torch"]
+    other = f"<h3>torch</h3>{code(torch)}" if torch else ""
+    none = "" if torch else '<p class="note">torch.optim has no such rule with this schedule.</p>'
+    return f"<h3>downslope</h3>{code(found['downslope'])}{other}{none}"

@@ -1,83 +1,189 @@
-"""race.png: the learning curves and the accuracy over the learning rate, side by side."""
+"""The pictures of a race as PNG, on white, for papers and chats: each alone, and the two that say most side by side."""
 
 from __future__ import annotations
 
-import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..race import Result
+from ..race.statistics import scores
+from ..race.verdict import name as label
 from ..training.extras import need
-from .pictures import Runner, runners
+from . import pictures
+from .colours import style
+from .data import WORDS
+from .pictures import Line, Runner, runners
+from .png_parts import DASH, FAINT, MARKER, RAISED, as_png, cut, dress, end_labels, frame, legend, log_y
 
-DASH = {"solid": "-", "dash": (0, (5, 2)), "dot": (0, (1, 1.5)), "dashdot": (0, (5, 2, 1, 2))}
-MARKER = {"circle": "o", "square": "s", "diamond": "D", "triangle-up": "^"}
-GREYS = {"text": "#24292f", "faint": "#6e7781", "grid": "#e3e6ea"}
-
-
-def png(result: Result) -> bytes:
-    """The picture as PNG, 1600 x 720 pixels on white."""
-    need("matplotlib", extra="race", job="race.png")
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 4.5), dpi=160, facecolor="white", layout="constrained")
-    everyone = runners(result)
-    left, right = figure.subplots(1, 2)
-    _curves(left, everyone)
-    _rates(right, everyone, result)
-    handles, labels = left.get_legend_handles_labels()
-    if handles:
-        figure.legend(
-            handles,
-            labels,
-            loc="outside upper center",
-            ncols=min(len(labels), 7),
-            frameon=False,
-            labelcolor=GREYS["text"],
-            handlelength=1.8,
-        )
-    content = io.BytesIO()
-    figure.savefig(content, format="png")
-    return content.getvalue()
+PAIRS = 36  # pairs in the picture of comparisons: those with the first, and neighbours, where there are more
+LANE = 0.17  # inches
 
 
-def _curves(axes, everyone: list[Runner]) -> None:
+def pngs(result: Result) -> dict[str, bytes]:
+    """Each picture by the name of its file, without those that have nothing to show. About a third of a second each."""
+    need("matplotlib", extra="race", job="the pictures of a race")
+    everyone, board = runners(result), result.board
+    if not everyone:
+        return {}
+    lanes = LANE * len(everyone)
+    shown = [what for what in WORDS if what != "validation_metric" or pictures.has_metric(everyone)]
+    made = {
+        "race.png": as_png(lambda figure: _race(figure, everyone, result), 11, 5 + lanes / 2),
+        "curves.png": as_png(lambda figure: _curves(figure, everyone, shown), 3.9 * len(shown) + 1.2, 4.5),
+        "rates.png": as_png(lambda figure: _rates(figure, everyone, result), 8.6, 4.4 + lanes),
+        "budget.png": as_png(lambda figure: _budget(figure, everyone, result), 8.6, 4.8),
+    }
+    pairs = _shown_pairs(board)
+    if pairs:
+        height = 1.1 + 0.25 * len(pairs)
+        made["comparisons.png"] = as_png(lambda figure: _pairs(figure, pairs), 8.6, height)
+    return made
+
+
+def _legend(figure: Any, everyone: Sequence[Runner]) -> None:
+    legend(figure, [(runner.label, runner.style) for runner in everyone])
+
+
+def _race(figure: Any, everyone: Sequence[Runner], result: Result) -> None:
+    """Training loss and the score over the learning rate."""
+    grid = figure.add_gridspec(2, 2, height_ratios=_ratios(everyone))
+    left = figure.add_subplot(grid[:, 0])
+    top = figure.add_subplot(grid[0, 1])
+    _curve(left, everyone, "train_loss", named=False)
+    _rate(top, figure.add_subplot(grid[1, 1], sharex=top), everyone, result)
+    _legend(figure, everyone)
+
+
+def _ratios(everyone: Sequence[Runner]) -> list[float]:
+    return [3.4, LANE * len(everyone) + 0.08]
+
+
+def _curves(figure: Any, everyone: Sequence[Runner], shown: Sequence[str]) -> None:
+    for axes, what in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown):
+        _curve(axes, everyone, what, named=what == shown[-1])
+    _legend(figure, everyone)
+
+
+def _curve(axes: Any, everyone: Sequence[Runner], what: str, *, named: bool) -> None:
+    """A learning curve of every optimizer: means over the seeds and their range."""
     for runner in everyone:
-        line = runner.curves["train_loss"]
-        colour, dash = runner.style.colour, DASH[runner.style.dash]
-        axes.plot(line.x, line.mean, color=colour, linestyle=dash, linewidth=1.8, label=runner.name)
-        axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.13, linewidth=0)
-    if any(value > 0 for runner in everyone for value in runner.curves["train_loss"].mean):
-        axes.set_yscale("log")
-    _dress(axes, "Training loss at the chosen settings", "epoch", "loss, mean and range over seeds")
+        _line(axes, runner, runner.curves[what])
+    values = [v for runner in everyone for v in runner.curves[what].mean]
+    _framed(axes, [r.curves[what] for r in everyone], bool(values) and min(values) > 0 and what != "validation_metric")
+    dress(axes, WORDS[what].capitalize(), "steps")
+    if named:
+        end_labels(axes, [(r.label, r.style, r.curves[what].mean[-1]) for r in everyone if r.curves[what].x], 3.2)
 
 
-def _rates(axes, everyone: list[Runner], result: Result) -> None:
-    ordered = [runner for name in result.plan.optimizers for runner in everyone if runner.name == name]
-    for row, runner in enumerate(ordered):
-        colour, dash, marker = runner.style.colour, DASH[runner.style.dash], MARKER[runner.style.marker]
-        line = runner.rates
-        axes.plot(line.x, line.mean, color=colour, linestyle=dash, linewidth=1.6, marker=marker, markersize=3)
-        if runner.best_lr is not None and runner.best_score is not None:
-            best = [runner.best_score]
-            axes.plot([runner.best_lr], best, marker=marker, markersize=8, mec=colour, mfc="white", mew=1.8, zorder=3)
-        height = 0.02 + 0.2 * (row + 0.5) / len(ordered)
-        for rate, count, runs in runner.diverged:
-            share = count / runs
-            axes.plot(
-                [rate], [height], marker="x", markersize=3 + 2.5 * share, color=colour, mew=0.7 + share,
-                transform=axes.get_xaxis_transform(),
-            )  # fmt: skip
+def _line(axes: Any, runner: Runner, line: Line) -> None:
+    colour = runner.style.colour
+    dot = {"marker": MARKER[runner.style.marker], "markersize": 4} if len(line.x) == 1 else {}
+    axes.plot(line.x, line.mean, color=colour, linestyle=DASH[runner.style.dash], linewidth=1.7, **dot)
+    known = [i for i in range(len(line.x)) if line.low[i] is not None]
+    if len(known) > 1:
+        x, low, high = ([part[i] for i in known] for part in (line.x, line.low, line.high))
+        axes.fill_between(x, low, high, color=colour, alpha=0.12, linewidth=0)
+
+
+def _framed(axes: Any, lines: Sequence[Line], log: bool) -> None:
+    frame(axes, [v for one in lines for v in one.mean], [v for one in lines for v in (*one.low, *one.high)], log)
+    if log:
+        log_y(axes)
+
+
+def _rates(figure: Any, everyone: Sequence[Runner], result: Result) -> None:
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=_ratios(everyone))
+    _rate(top, bottom, everyone, result)
+    _legend(figure, everyone)
+
+
+def _rate(axes: Any, below: Any, everyone: Sequence[Runner], result: Result) -> None:
+    """The trials of the search over the learning rate, and below them what is known of each optimizer's range."""
+    for runner in everyone:
+        look, points, best = runner.style, runner.points, runner.best
+        dots = {"linestyle": "", "marker": MARKER[look.marker]}
+        axes.plot(runner.hill.x, runner.hill.mean, color=look.colour, linestyle=DASH[look.dash], linewidth=1.4)
+        axes.plot([p.lr for p in points], [p.score for p in points], markersize=3.2, color=look.colour, **dots)
+        if best is not None:
+            axes.plot([best.lr], [best.score], markersize=8, mec=look.colour, mfc="white", mew=1.9, zorder=3, **dots)
     axes.set_xscale("log")
-    axes.text(0.012, 0.012, "× diverged", transform=axes.transAxes, color=GREYS["faint"], fontsize=9)
-    word = result.plan.monitor
-    _dress(axes, f"Validation {word} over the learning rate", "learning rate", word)
+    if pictures.is_log(result.board, everyone):
+        frame(axes, [p.score for runner in everyone for p in runner.points], [], log=True)
+        log_y(axes)
+    start = scores.sign(result.plan) * scores.untrained(result.plan, "validation")
+    low, high = axes.get_ylim()
+    if low < start < high:
+        axes.axhline(start, color=FAINT, linewidth=0.9, linestyle=(0, (4, 4)), zorder=0)
+        axes.annotate(
+            "untrained", (0.988, start), xycoords=axes.get_yaxis_transform(), xytext=(0, 3), ha="right",
+            textcoords="offset points", fontsize=8, color=FAINT,
+        )  # fmt: skip
+    dress(axes, f"Validation {result.plan.monitor} over the learning rate")
+    axes.tick_params(labelbottom=False)
+    _lanes(below, everyone)
 
 
-def _dress(axes, title: str, x: str, y: str) -> None:
-    axes.set_title(title, fontsize=11, color=GREYS["text"], loc="left", pad=8)
-    axes.set_xlabel(x, color=GREYS["faint"])
-    axes.set_ylabel(y, color=GREYS["faint"])
-    axes.grid(color=GREYS["grid"], linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=GREYS["faint"], which="both", length=0, labelsize=9)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+def _lanes(axes: Any, everyone: Sequence[Runner]) -> None:
+    """A lane each: the rates within 1 % of the best, the limit of stability, the rates at which runs diverged."""
+    for y, runner in enumerate(everyone):
+        colour, stretch, limit = runner.style.colour, runner.row["lr_tolerance"], runner.row["stability_limit"]
+        if stretch:
+            axes.plot([stretch["from"], stretch["to"]], [y, y], color=colour, alpha=0.45, linewidth=6)
+        if limit:
+            axes.plot([limit["low"], limit["high"]], [y, y], color=colour, linewidth=1.4)
+            axes.plot([limit["estimate"]], [y], color=colour, marker="|", markersize=11, mew=1.6)
+        for cross in runner.crosses:
+            share = cross.diverged / cross.runs
+            axes.plot([cross.lr], [y], marker="x", markersize=3 + 2.5 * share, color=colour, mew=0.8 + 0.7 * share)
+    axes.set_ylim(len(everyone) - 0.4, -0.6)
+    axes.set_yticks(range(len(everyone)), [cut(runner.label) for runner in everyone])
+    axes.set_facecolor(RAISED)
+    dress(axes, "", "learning rate;  bar: within 1 %,  |: stability limit,  ×: diverged")
+    axes.tick_params(axis="y", labelsize=8)
+
+
+def _budget(figure: Any, everyone: Sequence[Runner], result: Result) -> None:
+    """What a search of k trials can expect, with bands where they are known."""
+    axes, board = figure.subplots(), result.board
+    for runner in everyone:
+        _line(axes, runner, runner.budget)
+    _framed(axes, [runner.budget for runner in everyone], pictures.is_log(board, everyone))
+    if pictures.is_share(board, everyone):
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(low, 0), min(high, 1.01))
+    longest = max((runner.budget.x[-1] for runner in everyone if runner.budget.x), default=1)
+    if longest > 30:
+        axes.set_xscale("log")
+    else:
+        axes.set_xticks(range(1, int(longest) + 1, math.ceil(longest / 12)))
+    dress(axes, f"Best after k trials: expected {board['part']} {board['monitor']}", "trials in the search, k")
+    end_labels(axes, [(r.label, r.style, r.budget.mean[-1]) for r in everyone if r.budget.x])
+    _legend(figure, everyone)
+
+
+# ---- comparisons
+
+
+def _shown_pairs(board: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    pairs = board["comparisons"]
+    if len(pairs) <= PAIRS:
+        return list(pairs)
+    ranks = {row["optimizer"]: row["rank"] for row in board["rows"]}
+    return [p for p in pairs if ranks[p["a"]] == 1 or ranks[p["b"]] - ranks[p["a"]] == 1]
+
+
+def _pairs(figure: Any, pairs: Sequence[Mapping[str, Any]]) -> None:
+    """The difference of each pair with its interval; filled where it is decided."""
+    axes = figure.subplots()
+    axes.axvline(0, color=FAINT, linewidth=1, linestyle=(0, (4, 4)))
+    for y, pair in enumerate(pairs):
+        look = style(pair["a"])
+        if pair["low"] is not None:
+            axes.plot([pair["low"], pair["high"]], [y, y], color=look.colour, linewidth=3, alpha=0.5)
+        fill = look.colour if pair["decided"] else "white"
+        axes.plot([pair["difference"]], [y], marker="o", markersize=6, mec=look.colour, mfc=fill, mew=1.6)
+    axes.set_ylim(len(pairs) - 0.4, -0.6)
+    axes.set_yticks(range(len(pairs)), [f"{cut(label(p['a']))} − {cut(label(p['b']))}" for p in pairs])
+    dress(axes, "How much better the first is, and 95 % interval (filled: decided)", "difference on the same seeds")
+    axes.tick_params(axis="y", labelsize=8.5, labelcolor="#24292f")
