@@ -61,9 +61,11 @@ def race(
       `batched` (True: trials that can, train together), `device` (a GPU if there is one), `threads` (1) of a worker.
 
     `out` is the run folder, by default runs/NAME-TIME; where it holds the same race already, that goes on. `workers`
-    processes, one per core by default, change the time but no result, nor does a stop at any moment. With `engine="ray"`
-    trials are tasks of the Ray cluster at `ray_address`, else of the one that Ray finds, else of this machine. Ctrl-C ends the
+    processes, one per core by default, change the time but no result, nor does a stop at any moment. Ctrl-C ends the
     race early: the result is then marked as interrupted, and all finished trials are in the folder.
+
+    `engine` is "local"; "here", in this process; or "ray", on the Ray cluster at `ray_address`, else the one that Ray
+    finds, else this machine.
 
     Raises SettingError for what cannot be raced, RunError when the folder is in the way or cannot be written, or when a
     trial fails otherwise than by diverging.
