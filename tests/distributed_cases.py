@@ -352,7 +352,20 @@ def check_dropout() -> None:
     assert torch.equal(drops[0][0], drops[1][0])
 
 
-CHECKS = (check_formulas, check_norms, check_checkpoint_functions, check_wrong, check_dropout)
+def check_batchnorm() -> None:
+    """Each process normalises by its share; the scores and statistics are one and the same in all all the same."""
+
+    def normed() -> nn.Module:
+        return nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Linear(4, 3))
+
+    for more in ({}, {"shard": True}, {"batchnorm": True}):
+        own = outcome(train(task(normed), **PLAIN, batch=10, **more))
+        every: list[Any] = [None] * dist.get_world_size()
+        dist.all_gather_object(every, own)
+        assert all(differences(each, own, 0.0) == [] for each in every), more
+
+
+CHECKS = (check_formulas, check_norms, check_checkpoint_functions, check_wrong, check_dropout, check_batchnorm)
 
 
 # ---- in each process

@@ -146,7 +146,8 @@ def children(pid: int) -> list[int]:
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="finds the processes in /proc")
-def test_a_killed_process_ends_the_others_and_the_run_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["one killed", "Ctrl-C"])
+def test_a_run_that_is_ended_goes_on(how: str, tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(FILE.replace("SLEEP", "0.05"))
     (tmp_path / "quick.py").write_text(FILE.replace("SLEEP", "0"))
     running = start(tmp_path, "slow.py", *OPTIONS, "--out", "run")
@@ -156,11 +157,13 @@ def test_a_killed_process_ends_the_others_and_the_run_goes_on(tmp_path: Path) ->
         time.sleep(0.05)
     workers = children(running.pid)
     assert len(workers) == 2
-    os.kill(workers[1], signal.SIGKILL)
-    _, errors = running.communicate(timeout=60)
+    os.kill(*((workers[1], signal.SIGKILL) if how == "one killed" else (running.pid, signal.SIGINT)))
+    output, errors = running.communicate(timeout=60)
     assert running.returncode != 0
     said = [line for line in errors.splitlines() if line.startswith("downslope: ")]
     assert len(said) <= 1 and all("--resume" in line for line in said), errors
+    if how == "Ctrl-C":
+        assert said == [] and "torchrun --nproc-per-node 2 -m downslope train --resume run" in output, output
     (tmp_path / "slow.py").write_text(FILE.replace("SLEEP", "0"))
     options = {"epochs": 20, "batch": 16, "lr": 0.01, "device": "cpu"}
     result = train(resume=tmp_path / "run", shard=False)
