@@ -448,3 +448,19 @@ def test_weights_start_from_a_scheme_by_name():
     torch.testing.assert_close(gram / gram[0, 0], torch.eye(4), rtol=0, atol=1e-5)
     with pytest.raises(SettingError, match="orthogonal"):
         train(make(), init="ortogonal")
+
+
+@pytest.mark.parametrize("optimizer", ["schedulefree", "schedulefreesgd"])
+def test_a_schedule_free_rule_is_scored_at_its_average(optimizer) -> None:
+    import downslope
+
+    result = downslope.train("diabetes", optimizer=optimizer, epochs=4)
+    assert result.records[-1]["weights"] == "average"
+    assert result.validation_loss == pytest.approx(result.records[-2]["validation_loss"], rel=1e-6)
+
+
+def test_a_rule_for_matrices_trains_a_whole_network() -> None:
+    import downslope
+
+    result = downslope.train("digits", optimizer="muon", lr=0.01, epochs=3)
+    assert result.validation_metric > 0.85

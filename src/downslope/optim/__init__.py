@@ -15,10 +15,13 @@ globals().update(CLASSES)
 OPTIMIZERS: dict[str, type[Optimizer]] = {name.lower(): made for name, made in CLASSES.items()}
 """Every class by its name in lower case, as the command line takes it."""
 
+ALIASES = {"schedulefree": "schedulefreeadamw"}
+
 
 def by_name(name: str) -> type[Optimizer]:
     """The class of a name, whatever its case, dashes and underscores. Raises SettingError with the nearest names."""
-    found = OPTIMIZERS.get(name.lower().replace("_", "").replace("-", ""))
+    plain = name.lower().replace("_", "").replace("-", "")
+    found = OPTIMIZERS.get(ALIASES.get(plain, plain))
     if found is None:
         raise SettingError(f"unknown optimizer {name!r}; {nearest(name, OPTIMIZERS)}")
     return found

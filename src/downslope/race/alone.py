@@ -27,7 +27,7 @@ def run_alone(task: Task, data: Data, common: Common, trial: Trial) -> Record:
     device = torch.device(common.device)
     with rng.seeded(trial.seed):
         model = task.with_settings(**trial.of_task).make_model().to(device)
-        optimizer = common.make(trial, model.parameters(), count_steps(data, common, trial))
+        optimizer = common.make(trial, model, count_steps(data, common, trial))
         loop = Loop(
             task,
             data,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import nn
+
 from .. import schedules
 from ..errors import SettingError, nearest
+from ..optim import for_model
 from ..training.outcome import EXPLODED
 from .trial import Setting, Trial, nested
 
@@ -66,12 +69,15 @@ class Common:
             raise SettingError(f"schedule {name}: the data do not tell their length; race with --schedule constant")
         return SCHEDULES[name](lr, steps, min(int(self.warmup * steps), steps - 1))
 
-    def make(self, trial: Trial, parameters: Iterable[Any], steps: int | None) -> Any:
-        """The optimizer of a trial of so many steps."""
+    def make(self, trial: Trial, model: Any, steps: int | None) -> Any:
+        """The optimizer of a trial of so many steps, for a model or for parameters; of a model it has all, by another
+        rule where its own is for matrices alone."""
         made = self.optimizer(trial.optimizer)
         own: dict[str, Setting] = {k: v for k, v in trial.of_optimizer.items() if k not in ("lr", SCHEDULE)}
         given = nested(own, made.setting_defaults)
-        return made(parameters, lr=self.rate(trial, steps), **given)
+        if isinstance(model, nn.Module):
+            return for_model(made, model, lr=self.rate(trial, steps), **given)
+        return made(model, lr=self.rate(trial, steps), **given)
 
 
 def check_schedule(name: str) -> str:

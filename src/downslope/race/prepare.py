@@ -215,7 +215,7 @@ def _one_step(task: Any, data: Any, common: Common, one: Entrant, plan: Plan) ->
         faults.check_loss(task, loss)
         loss.backward()
         try:
-            common.make(trial, model.named_parameters(), 10).step()
+            common.make(trial, model, 10).step()
         except DownslopeError as error:
             raise type(error)(f"{one.name}: cannot train {task.name}: {error}; leave it out") from error
         except Exception as error:

@@ -195,8 +195,8 @@ TABLE: dict[str, tuple[float, str, Space]] = {
         (momentum("momentum", 0.5, 0.99, "Bernstein et al. 2018, arXiv:1802.04434: 0.9"), COUPLED),
     ),
     "muon": (
-        -1.75,
-        "0.02 to 0.035 in the records of modded-nanogpt",
+        -2.0,
+        "Liu et al. 2025, arXiv:2502.16982: with steps as long as AdamW's it shares its rates; best at 1e-2 on digits",
         (
             HEAVY,
             Dimension("weight_decay", 5e-3, 1.0, rank=2, source="the same: 0.0125 to 0.05; torch: 0.1"),

@@ -272,10 +272,10 @@ class Loop:
     # ---- scores and records
 
     def average(self) -> contextlib.AbstractContextManager[None]:
-        """Inside, the model has the average of its weights, if the optimizer keeps one."""
-        if getattr(self.optimizer, "ema", None) is None:
+        """Inside, the model has the weights it is to be scored with: their average, if the optimizer keeps one."""
+        if not getattr(self.optimizer, "scores_elsewhere", False):
             return contextlib.nullcontext()
-        return self.optimizer.swap_average()  # type: ignore[attr-defined, no-any-return]
+        return self.optimizer.scoring()  # type: ignore[attr-defined, no-any-return]
 
     def score(self, part: Part) -> tuple[float, float | None]:
         """Loss and metric of the model as it is; the same numbers in all processes."""

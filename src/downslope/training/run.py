@@ -162,7 +162,7 @@ def _finish(result: Result, loop: Loop, folder: Folder | None) -> None:
     if config.patience is not None and loop.best is not None and loop.best.weights is not None:
         loop.model.load_state_dict(loop.best.weights)
         weights = "best"
-    elif config.ema is not None:
+    elif getattr(loop.optimizer, "scores_elsewhere", False):
         with loop.average():
             averaged = copied(loop.model)
         loop.model.load_state_dict(averaged)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from ...compiler.plan import program
 from ...errors import DownslopeError
 from ...optim import Optimizer
 from ...training import faults, rng
@@ -71,6 +72,10 @@ def _in_words(data: Data, common: Common, trials: Sequence[Trial]) -> str:
     made = common.optimizer(trials[0].optimizer)
     if not (isinstance(made, type) and issubclass(made, Optimizer)):
         return f"{trials[0].optimizer} is no optimizer of downslope, so it has no form for several trials"
+    if program(made.choose({**made.setting_defaults})).whole:
+        return f"{trials[0].optimizer} needs whole tensors, which each trial's optimizer takes by itself"
+    if made.scored is not None:
+        return f"{trials[0].optimizer} scores the model at another point than it trains, each trial by itself"
     if data.train.loader is not None:
         return f"{data.train.where} is a DataLoader, whose order belongs to one run; give tensors or a dataset"
     return ""

@@ -83,7 +83,7 @@ def _seconds_alone(task: Task, data: Data, common: Common, trial: Trial) -> floa
     with rng.kept():
         network = networks(task, [trial], device)[0].network
         network.train()
-        optimizer = common.make(trial, network.parameters(), count_steps(data, common, trial))
+        optimizer = common.make(trial, network, count_steps(data, common, trial))
         batch, _ = next(iter(Feed(data.train, [trial.seed], common.batch, device).epoch(0)))
 
         def step() -> None:
