@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -51,7 +50,8 @@ def job(tmp_path_factory):
 def test_the_folder_holds_the_race(job):
     folder, _ = job
     assert sorted(p.name for p in folder.iterdir()) == [
-        ".lock", "board.json", "config.json", "race.png", "records.jsonl", "report.html",
+        ".lock", "board.json", "budget.png", "comparisons.png", "config.json", "curves.png", "race.png", "rates.png",
+        "records.jsonl", "report.html",
     ]  # fmt: skip
     plan = Plan.from_json(json.loads((folder / "config.json").read_text()))
     records = read(folder)
@@ -168,54 +168,3 @@ def test_ctrl_c_keeps_what_is_finished_and_prints_the_command_that_goes_on(tmp_p
     records = read(tmp_path / "my race")
     assert records[: len(finished)] == finished
     assert len({json.dumps(r["trial"]) for r in records}) == len(records) == 16
-
-
-VIEWS = [(1280, 900, "light"), (390, 844, "dark")]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-         "--disable-sync", "--no-first-run"]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.skip("no chromium on the path")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=path, args=FLAGS)
-        yield chromium
-        chromium.close()
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize("width, height, scheme", VIEWS)
-def test_the_report_in_a_browser(job, browser, width, height, scheme):
-    folder, _ = job
-    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, offline=True)
-    page = context.new_page()
-    trouble, asked = [], []
-    page.on("console", lambda message: trouble.append(message.text))
-    page.on("pageerror", lambda error: trouble.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto(f"file://{folder}/report.html")
-    page.wait_for_selector("#rates .scatterlayer .trace")
-    assert page.locator("#curves .scatterlayer .trace").count() == 4  # for each optimizer a band and a line
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    for plot in ("curves", "rates"):
-        box = page.locator(f"#{plot} .main-svg").first.bounding_box()
-        assert box["width"] > 0.8 * min(width, 900) and box["height"] > 300 and box["x"] + box["width"] <= width
-    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 27)"}[scheme]
-    board = json.loads((folder / "board.json").read_text())
-    assert page.locator(".verdict").inner_text().startswith(board["verdict"]["headline"])
-    names = page.locator("tbody tr td:nth-child(2)").all_inner_texts()
-    assert [name.strip() for name in names] == [row["optimizer"] for row in board["rows"]]
-    crosses = page.locator("#rates .xy2 .point").count()
-    records = read(folder)
-    assert crosses == len({json.dumps(r["trial"]["settings"]) for r in records if r["diverged"]}) > 0
-    page.click("#choice >> text=validation metric")
-    assert "validation metric" in page.locator("#curves .ytitle").text_content()
-    page.click("#legend >> text=sgd")
-    assert page.locator("#curves .scatterlayer .trace").count() == 2
-    assert trouble == [] and asked == [f"file://{folder}/report.html"]
-    context.close()

@@ -110,7 +110,10 @@ def test_wrong_usage_is_status_2_too(case, monkeypatch, capsys, no_trial):
     assert (status, out) == (2, "") and words in err and "Traceback" not in err
 
 
-@pytest.mark.parametrize("missing, name", [("sklearn", "scikit-learn"), ("plotly", "plotly"), ("scipy", "scipy")])
+MISSING = [("sklearn", "scikit-learn"), ("matplotlib", "matplotlib"), ("scipy", "scipy")]
+
+
+@pytest.mark.parametrize("missing, name", MISSING)
 def test_a_missing_extra_gives_the_command_that_installs_it(missing, name, monkeypatch, capsys, tmp_path, no_trial):
     find = importlib.util.find_spec
     monkeypatch.setattr(

@@ -52,7 +52,9 @@ def race(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the task, for all trials.")
     ] = None,
     monitor: Annotated[str | None, typer.Option(help="metric or loss: what decides.", show_default=False)] = None,
-    sampler: Annotated[str, typer.Option(metavar="NAME", help="Who proposes the points of the search.")] = "halton",
+    sampler: Annotated[
+        str, typer.Option(metavar="NAME", help="Who proposes the points of the search: halton, tpe, gp.")
+    ] = "halton",
     alone: Annotated[bool, typer.Option("--alone", help="Train every trial by itself, none together.")] = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda; by default a GPU if there is one.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="Of each worker.")] = 1,
@@ -74,8 +76,8 @@ def race(
     """Race optimizers on a task: which one, at which settings, within a budget, and how sure that is.
 
     Each searches its settings with the same number of trials; the choice of each is confirmed on fresh seeds. Ends with
-    a verdict and leaves a folder with records.jsonl, board.json, report.html and race.png. Ctrl-C keeps what is
-    finished; the same command goes on, after that as after a kill.
+    a verdict and leaves a folder with records.jsonl, board.json, report.html and its pictures. Ctrl-C keeps
+    what is finished; the same command goes on, after that as after a kill.
     """
     from rich.console import Console
 
@@ -83,11 +85,12 @@ def race(
     from ..race import race as run
     from ..race.entrants import DEFAULT
     from ..report.files import write_report
-    from ..report.table import LiveTable, print_leaderboard, say
+    from ..report.leaderboard import print_leaderboard, print_together
+    from ..report.table import LiveTable, say
     from ..training.extras import need
 
     needed = ["sklearn"] if "digits" in tasks else []
-    need(*needed, "scipy", "plotly", "matplotlib", extra="race", job="downslope race")
+    need(*needed, "scipy", "matplotlib", extra="race", job="downslope race")
     console = Console(stderr=as_json)
     options: dict[str, Any] = {
         **{"budget": budget, "trials": trials, "seeds": seeds, "epochs": epochs, "batch": batch},
@@ -99,11 +102,14 @@ def race(
     }
     result = run(tasks[0] if len(tasks) == 1 else tasks, DEFAULT if optimizers is None else optimizers, **options)
     results = [result] if isinstance(result, Result) else result.results
-    for one in results:
+    for one in results if result.interrupted else [result]:
         if not one.interrupted:
             write_report(one)
-        if not as_json:
+    if not as_json:
+        for one in results:
             print_leaderboard(console, one.board, one.folder)
+        if not isinstance(result, Result):
+            print_together(console, result)
     if as_json:
         boards: Any = results[0].board if len(tasks) == 1 else {"boards": [r.board for r in results]}
         print(json.dumps(boards if isinstance(result, Result) else {**boards, "together": result.together}, indent=2))

@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from ..race import Plan
-from .leaderboard import coloured, print_leaderboard
+from .leaderboard import coloured
 from .words import number, rate
-
-__all__ = ["LiveTable", "Progress", "print_leaderboard", "say"]
 
 QUIET = 60.0
 """Seconds after which a race that is not on a terminal says how far it is, also in the middle of a round."""
@@ -121,7 +119,7 @@ class LiveTable:
         name = max(found, key=lambda n: found[n])
         return f"best run {number(sign * found[name])}: {name} at {rate(self.rows[name].best_lr)}"
 
-    def _table(self) -> Table:
+    def _table(self) -> Group:
         narrow = self.console.width < 60
         table = Table(box=None, padding=(0, 1 if narrow else 2, 0, 0))
         for place, head in enumerate(("optimizer", "done", "best", "div", "s") if narrow else HEADS):
@@ -132,14 +130,13 @@ class LiveTable:
             where = f" at {rate(row.best_lr)}" if row.best is not None and not narrow else ""
             done = str(row.done) if most is None else f"{row.done}/{max(most, row.done)}"
             table.add_row(coloured(name), done, best + where, str(row.diverged), f"{row.seconds:.1f}")
-        table.caption, table.caption_justify, table.caption_style = self._caption(narrow), "left", "dim"
-        return table
+        return Group(table, self._caption(narrow))
 
     def _caption(self, narrow: bool) -> Text:
         spent, left = time.monotonic() - self.begun, self._left()
         parts = [f"{self.round}: {self.of - self.left} of {self.of}" if self.round else "starting", self._done()]
         parts.append(clock(spent) + ("" if left is None else f", about {clock(left)} left"))
-        return Text(("\n" if narrow else "   ").join(parts))
+        return Text(("\n" if narrow else "   ").join(parts), "dim")
 
 
 HEADS = ("optimizer", "trials", "best run", "diverged", "seconds")
