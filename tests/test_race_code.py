@@ -7,7 +7,6 @@ import copy
 import pytest
 import torch
 
-from downslope.errors import SettingError
 from downslope.optim import OPTIMIZERS, TORCH
 from downslope.race.code import code
 from downslope.race.common import SCHEDULES
@@ -24,23 +23,25 @@ SETTINGS = {
     "lion": {"lr": 1e-3, "betas[0]": 0.8},
 }
 # what torch.optim has in no form, of the rules that downslope has
-ONLY_HERE = {"qhm", "rootmeansquare", "yogi", "adabelief", "adan", "adopt", "ademamix", "qhadam", "signum", "lion"}
+ONLY_HERE = {
+    "qhm",
+    "rootmeansquare",
+    "yogi",
+    "adabelief",
+    "adan",
+    "adopt",
+    "ademamix",
+    "qhadam",
+    "signum",
+    "lion",
+    "muon",
+}
 
 
-def network(bias=True):
+def network():
     torch.manual_seed(3)
-    layers = torch.nn.Linear(6, 8, bias=bias), torch.nn.Tanh(), torch.nn.Linear(8, 3, bias=bias)
+    layers = torch.nn.Linear(6, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3)
     return torch.nn.Sequential(*layers).double()
-
-
-def only_matrices(name):
-    """Whether a rule refuses vectors."""
-    try:
-        OPTIMIZERS[name](network().parameters())
-    except SettingError as error:
-        assert "needs matrices" in str(error)
-        return True
-    return False
 
 
 def trained(text, model):
@@ -63,7 +64,7 @@ def trained(text, model):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_both_codes_run_and_give_the_same_parameters(name, schedule, warmup):
     made = code(name, SETTINGS.get(name, {}), schedule, warmup, STEPS)
-    start = network(bias=not only_matrices(name))
+    start = network()
     before = torch.cat([p.detach().flatten() for p in start.parameters()])
     ours = trained(made["downslope"], copy.deepcopy(start))
     assert not torch.equal(ours, before)
@@ -72,8 +73,8 @@ def test_both_codes_run_and_give_the_same_parameters(name, schedule, warmup):
         assert name in ONLY_HERE or elsewhere_constant or not hasattr(torch.optim, OPTIMIZERS[name].__name__)
         return
     theirs = trained(made["torch"], copy.deepcopy(start))
-    # torch's NAdam keeps a product in float32; Muon makes its matrices orthogonal in bfloat16
-    assert (ours - theirs).norm() <= {"nadam": 1e-6, "muon": 0.15}.get(name, 1e-8) * (ours - before).norm()
+    # torch's NAdam keeps a product in float32
+    assert (ours - theirs).norm() <= {"nadam": 1e-6}.get(name, 1e-8) * (ours - before).norm()
 
 
 def test_torch_code_is_there_for_all_that_torch_has():

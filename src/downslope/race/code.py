@@ -39,7 +39,7 @@ def code(
     task = {k.removeprefix(TASK): v for k, v in settings.items() if k.startswith(TASK)}
     note = f"# with the task's {_words(task)}\n" if task else ""
     note += f"# and with {_words({name: own[name] for name in sorted(parts)})}\n" if parts else ""
-    torch = _torch(optimizer, defaults, arguments, lr, rate)
+    torch = None if _for_matrices(made) else _torch(optimizer, defaults, arguments, lr, rate)
     return {
         "downslope": note + _downslope(origin or optimizer, made, arguments, lr, rate),
         "torch": None if torch is None else note + torch,
@@ -54,6 +54,13 @@ def _class(optimizer: str) -> Any:
     from ..optim import OPTIMIZERS
 
     return OPTIMIZERS.get(optimizer)
+
+
+def _for_matrices(made: Any) -> bool:
+    """Whether a class has a rule for matrices alone, so that a race gives it another one for the rest."""
+    from ..compiler.plan import program
+
+    return made is not None and program(made.choose(made.setting_defaults)).needs_matrices
 
 
 def _schedule(name: str, lr: Any, steps: int, warmup: float) -> Any:
@@ -81,6 +88,12 @@ def _downslope(optimizer: str, made: Any, arguments: Settings, lr: Any, rate: An
     first += "\n" if first else ""
     name = f"optim.{made.__name__}" if made is not None else f"optimizer({own})" if formula else own
     hint = f"  # {own}(...) where it is a class already" if formula else ""
+    if _for_matrices(made):
+        return (
+            f"{first}optimizer = optim.for_model({', '.join([name, 'model', *given])})  # AdamW has what is no matrix\n"
+        )
+    if made is not None and made.scored is not None:
+        hint = "\n# score and save the model inside `with optimizer.scoring():`"
     return f"{first}optimizer = {name}({', '.join(['model.parameters()', *given])}){hint}\n"
 
 
