@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import DownslopeError, RunError, SettingError
+from ..training.extras import need
 from ..training.task import where
 from . import budget as budgets
 from .bench import Bench, Kit, make_kit
@@ -61,6 +62,7 @@ def prepare(
         raise SettingError(f"warmup={warmup}: must be a share of the steps, from 0 to below 1")
     if sampler not in SAMPLERS:
         raise SettingError(f"sampler={sampler!r}: known are {', '.join(SAMPLERS)}")
+    need(*SAMPLERS[sampler].needs, extra="optuna", job=f"the sampler {sampler}")
     found = task if isinstance(task, Task) else by_name(str(task))
     found = found.with_settings(**(task_settings or {}))
     racing = entrants(optimizers)

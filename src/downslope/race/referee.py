@@ -170,7 +170,7 @@ class Search:
         self.sampler = SAMPLERS[plan.sampler]
         self.asked = 0
         self.lr = next((d for d in self.space if d.name == "lr"), None)
-        self.told: list[Decision] = []  # every widening so far
+        self.told: list[Decision] = []  # every widening and suggestion so far
 
     def first(self) -> Iterator[list[Trial]]:
         """All points at once, or as many as the sampler proposes at a time; then the rungs above the first."""
@@ -218,13 +218,19 @@ class Search:
         return scores.of(self.journal.records.values(), self.name)
 
     def _suggest(self, count: int, epochs: int) -> list[tuple[tuple[str, Setting], ...]]:
-        finished: list[Finished] = []
-        if self.sampler.batch is not None:
+        start, self.asked = self.asked, self.asked + count
+        if self.sampler.batch is None:
+            return list(map(settings, self.sampler.suggest(self.space, [], self.plan.race_seed, start, count)))
+        line = self.journal.decision("suggested", optimizer=self.name, start=start, count=count)
+        if line is None:  # its last digits are the machine's, and it takes its time: so it is written down
             tried = scores.tried(self.plan, self._own(), epochs)
-            finished = [(dict(t.settings), t.validation) for t in sorted(tried, key=lambda t: repr(t.settings))]
-        found = self.sampler.suggest(self.space, finished, self.plan.race_seed, self.asked, count)
-        self.asked += count
-        return list(map(settings, found))
+            finished: list[Finished] = [
+                (dict(t.settings), t.validation) for t in sorted(tried, key=lambda t: repr(t.settings))
+            ]
+            found = self.sampler.suggest(self.space, finished, self.plan.race_seed, start, count)
+            line = {"decision": "suggested", "optimizer": self.name, "start": start, "count": count, "points": found}
+        self.told.append(line)
+        return list(map(settings, line["points"]))
 
     def _trials(self, points: list[tuple[tuple[str, Setting], ...]], epochs: int, stage: str) -> list[Trial]:
         found = [Trial(self.name, point, seed, epochs, stage) for point in points for seed in self.plan.search_seeds]
