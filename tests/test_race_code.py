@@ -23,19 +23,8 @@ SETTINGS = {
     "lion": {"lr": 1e-3, "betas[0]": 0.8},
 }
 # what torch.optim has in no form, of the rules that downslope has
-ONLY_HERE = {
-    "qhm",
-    "rootmeansquare",
-    "yogi",
-    "adabelief",
-    "adan",
-    "adopt",
-    "ademamix",
-    "qhadam",
-    "signum",
-    "lion",
-    "muon",
-}
+ONLY_HERE = {"qhm", "rootmeansquare", "yogi", "adabelief", "adan", "adopt", "ademamix", "qhadam", "signum", "lion"}
+ONLY_HERE |= {"muon"}  # torch's has no rule for vectors
 
 
 def network():
@@ -79,7 +68,7 @@ def test_both_codes_run_and_give_the_same_parameters(name, schedule, warmup):
 
 def test_torch_code_is_there_for_all_that_torch_has():
     for name in TORCH:
-        if hasattr(torch.optim, name):
+        if hasattr(torch.optim, name) and name != "Muon":  # which has no rule for vectors
             for schedule in SCHEDULES:
                 assert code(name.lower(), {}, schedule, 0.1, 100)["torch"], (name, schedule)
     for name in ("momentum", "nag", "amsgrad"):
