@@ -1,43 +1,44 @@
-"""The pictures, the tables and the page, from a race made up for the purpose."""
+"""The report: what the page and the pictures hold, that hostile names stay text, that it can be written again."""
 
-import io
 import itertools
 import json
 import re
+import shlex
 import struct
+from dataclasses import replace
+from html import escape
 
 import pytest
-from rich.console import Console
 
-from downslope.race import DEFAULT, Result, leaderboard
+from downslope.errors import RunError
+from downslope.race.board import board
+from downslope.race.entrants import DEFAULT
 from downslope.race.plan import Plan
+from downslope.race.prepare import prepare
+from downslope.race.result import Several
 from downslope.report.colours import ORDER, style
-from downslope.report.files import write_report
+from downslope.report.command import command
+from downslope.report.files import read_result, write_report
 from downslope.report.html import html
-from downslope.report.pictures import runners
-from downslope.report.png import png
-from downslope.report.table import LiveTable, print_leaderboard
+from downslope.report.pictures import near, runners
+from downslope.report.png import pngs
+from downslope.report.png_parts import spread
+from downslope.report.several import several_html
+from report_cases import GOOD, HOSTILE, make_plan, make_result, make_several
 
-GRIDS = {"adam": [0.001, 0.01, 0.1], "sgd": [0.1, 1.0, 10.0], "lion</script>": [0.001, 0.1]}
-
-
-def make_record(name, lr, seed):
-    lost = (name == "sgd" and lr == 10) or (name, lr, seed) == ("adam", 0.1, 1) or name.startswith("lion")
-    best = 0.98 - 0.1 * abs(lr - 0.01) - 0.002 * seed
-    curve = [] if lost else [best - 0.3, best - 0.1, best]
-    return {
-        "optimizer": name, "lr": lr, "seed": seed, "diverged": lost, "validation_accuracy": None if lost else best,
-        "validation_loss": None if lost else 1 - best, "test_accuracy": None if lost else best - 0.01, "seconds": 0.5,
-        "curve": {"train_loss": [1 - c for c in curve], "validation_loss": [1 - c for c in curve],
-                  "validation_accuracy": curve},
-    }  # fmt: skip
+NAMES = ["adam", "momentum", "sgd", HOSTILE]  # by rank
 
 
 @pytest.fixture
 def result(tmp_path):
-    plan = Plan("digits", GRIDS, [0, 1], 3, 64, 0.1)
-    records = [make_record(*trial) for trial in plan.trials()]
-    return Result(plan, tmp_path, records, leaderboard(plan, records), False)
+    return make_result(tmp_path)
+
+
+def data(page, name="RACE"):
+    return json.loads(re.search(rf"const {name} = (.*);", page)[1])
+
+
+# ---- colours
 
 
 def luminance(colour):
@@ -55,7 +56,7 @@ def test_every_optimizer_has_its_own_style_and_the_default_ones_their_own_colour
     from downslope.optim import OPTIMIZERS
 
     assert OPTIMIZERS.keys() <= set(ORDER)
-    assert len({style(name) for name in ORDER}) == len(ORDER) == 28
+    assert len({style(name) for name in ORDER}) == len(ORDER) == 42
     assert len({style(name).colour for name in DEFAULT}) == len(DEFAULT)
     assert style("of my own") == style("of my own")
 
@@ -65,120 +66,224 @@ def test_colours_can_be_seen_on_light_and_on_dark(name):
     assert contrast(style(name).colour, "#ffffff") > 2 and contrast(style(name).colour, "#14171b") > 3
 
 
+# ---- what the pictures show
+
+
 def test_the_pictures_show_what_the_records_hold(result):
     everyone = {runner.name: runner for runner in runners(result)}
-    adam, sgd, lion = (everyone[name] for name in GRIDS)
-    assert adam.best_lr == 0.01 and adam.diverged == [(0.1, 1, 2)] and sgd.diverged == [(10.0, 2, 2)]
-    line = adam.curves["validation_accuracy"]
-    assert line.x == [1, 2, 3]
-    assert line.mean[-1] == pytest.approx(0.979) and (line.low[-1], line.high[-1]) == pytest.approx((0.978, 0.98))
-    assert adam.rates.x == [0.001, 0.01, 0.1]
-    assert adam.rates.mean[2] == adam.rates.low[2] == pytest.approx(0.971)  # of the seed that did not diverge
-    assert sgd.rates.x == [0.1, 1.0]
-    assert lion.best_lr is None and lion.rates.x == [] and lion.curves["train_loss"].x == []
+    assert list(everyone) == NAMES
+    adam, hostile = everyone["adam"], everyone[HOSTILE]
+    assert [p.lr for p in adam.points] == [1e-4, 1e-3, 1e-2, 1e-1]
+    assert adam.best.lr == 1e-2 and adam.best.score == pytest.approx(0.96)
+    assert [tuple(c) for c in adam.crosses] == [(1.0, 1, 1)]
+    line = adam.curves["validation_metric"]
+    assert line.x == [60, 120, 180]
+    assert line.mean[-1] == pytest.approx(0.958) and (line.low[-1], line.high[-1]) == pytest.approx((0.956, 0.96))
+    assert adam.hill.x == [p.lr for p in adam.points]  # the rate alone was searched
+    assert adam.budget.x == [1, 2, 3, 4, 5] and hostile.lost == 0
+    low, high = near(list(everyone.values()), "metric")
+    assert low < 0.9 and high > 0.96 and low > 0.3
 
 
-def test_the_page_is_one_file_with_the_verdict_before_the_pictures(result):
+def test_where_more_than_the_rate_is_searched_the_line_is_the_upper_hill(tmp_path):
+    made = make_result(tmp_path, make_plan(["adam"]))
+    for i, record in enumerate(made.records):
+        record["trial"]["settings"] = {"lr": record["trial"]["settings"]["lr"], "weight_decay": 0.1 * (i + 1)}
+    made.records[0]["validation_metric"] = 0.9  # at 1e-4: above the 0.77 at 1e-3
+    (runner,) = runners(make_result_again(made))
+    assert runner.hill.x == [1e-4, 1e-2, 1e-1] and [p.lr for p in runner.points] == [1e-4, 1e-3, 1e-2, 1e-1]
+
+
+def make_result_again(made):
+    return replace(made, board=board(made.plan, made.records))
+
+
+def test_a_run_that_diverged_on_a_fresh_seed_is_left_out_of_the_curves_and_said(result):
+    bad = next(r for r in result.records if r["trial"]["stage"] == "confirm" and r["trial"]["optimizer"] == "adam")
+    bad |= {"diverged": True, "validation_metric": None, "test_metric": None}
+    adam = next(r for r in runners(make_result_again(result)) if r.name == "adam")
+    assert adam.lost == 1 and adam.curves["validation_metric"].mean[-1] == pytest.approx(0.957)
+    assert "Left out, having diverged: Adam 1 of its runs." in html(make_result_again(result))
+
+
+# ---- the page
+
+
+def test_the_page_is_one_file_with_the_verdict_first(result):
     page = html(result)
-    plotly = page.index("plotly.js v")
-    head = page[:plotly]
-    order = [
-        head.index(part) for part in ("adam at learning rate 0.01 is first", "<table>", 'id="curves"', 'id="rates"')
-    ]
-    assert order == sorted(order)
-    assert "[[" not in head and not re.search(r'(src|href)="', head)
-    assert "lion&lt;/script&gt;" in head and page.count("lion</script>") == 0
-    data = json.loads(re.search(r"const RACE = (.*);\n", page)[1])
-    assert [runner["name"] for runner in data["runners"]] == [row["optimizer"] for row in result.board["rows"]]
-    assert data["runners"][0]["colour"] == style("adam").colour
-    assert len(page.encode()) < 5_000_000
+    head = page[: page.index("const RACE")]
+    found = [head.index(part) for part in (
+        'class="verdict"', "<h2>Leaderboard", "<h2>Paired comparisons", "<h2>Learning curves",
+        "<h2>Score over the learning rate", "<h2>Best after k trials", "code: Adam", "<h2>The command", "<h2>Method",
+    )]  # fmt: skip
+    assert found == sorted(found)
+    assert not re.search(r'(src|href)="|https?://(?!www\.w3\.org/2000/svg")', page)
+    assert len(page.encode()) < 300_000
+    shown = data(page)
+    assert [runner["name"] for runner in shown["runners"]] == NAMES
+    assert shown["runners"][0]["colour"] == style("adam").colour
+    assert shown["runners"][0]["limit"] == {"low": 0.1, "high": 1.0, "estimate": pytest.approx(0.316228)}
+    assert shown["runners"][0]["seconds_per_step"] == pytest.approx(2 / 180, rel=1e-4)
 
 
-def test_the_picture_is_a_png_of_its_size(result):
-    content = png(result)
-    assert content[:8] == b"\x89PNG\r\n\x1a\n" and struct.unpack(">II", content[16:24]) == (1600, 720)
+def test_hostile_names_stay_text(result):
+    page = html(result)
+    assert "<script>alert" not in page and "&lt;/script&gt;&lt;script&gt;alert(1)" in page
+    assert page.count("</script>") == page.count("<script>") == 3
 
 
-def test_a_race_without_a_result_can_be_drawn_too(result):
-    lost = [r for r in result.records if r["diverged"]]
-    for records in ([], lost):
-        empty = result._replace(records=records, board=leaderboard(result.plan, records))
-        assert "nothing to compare" in html(empty) and png(empty)[:4] == b"\x89PNG"
-        print_leaderboard(Console(file=io.StringIO()), empty.board, empty.folder)
+@pytest.mark.parametrize("only", [0, 3, 20])
+@pytest.mark.parametrize("monitor", ["metric", "loss"])
+def test_an_unfinished_race_can_be_drawn_too(tmp_path, only, monitor):
+    start = 2.0 if monitor == "loss" else 0.1
+    plan = make_plan(("adam", "sgd", "momentum"), monitor=monitor, untrained={"validation": start, "test": start})
+    made = make_result(tmp_path, plan, only=only)
+    page = html(made)
+    assert "not finished</h1>" in page
+    assert made.board["verdict"]["headline"] in page.replace("\u00a0", " ")
+    assert all(content[:4] == b"\x89PNG" for content in pngs(made).values())
+    assert ("RACE" in page) is (only > 0)
 
 
-def test_the_report_is_written_beside_the_records(result):
-    write_report(result)
-    assert sorted(p.name for p in result.folder.iterdir()) == ["race.png", "report.html"]
-
-
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
-
-
-def printed(result, width, terminal=False):
-    console = Console(file=Terminal() if terminal else io.StringIO(), width=width)
-    watch = LiveTable(console)
-    watch.start(result.plan, result.folder, [], ["a note"])
+def test_a_race_in_which_all_diverged_can_be_drawn(result):
     for record in result.records:
-        watch.finished(record)
-    watch.stop()
-    print_leaderboard(console, result.board, "runs/x")
-    return console.file.getvalue()
+        record |= {"diverged": True, "validation_metric": None, "test_metric": None, "curve": {}}
+    searched = [r for r in result.records if r["trial"]["stage"] == "search"]
+    made = make_result_again(replace(result, records=searched))
+    assert "nothing to compare" in html(made) and pngs(made)["rates.png"][:4] == b"\x89PNG"
 
 
-def bare(text):
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+# ---- pictures as PNG
 
 
-@pytest.mark.parametrize("width", [40, 60, 80, 120])
-def test_the_tables_fit_and_keep_every_figure(result, width, monkeypatch):
-    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("TERM", "xterm-256color")
-    path = str(result.folder)
-    text = bare(printed(result, width, terminal=True)).replace("\r", "")
-    lines = [line for line in text.splitlines() if path not in line]
-    assert max(map(len, lines)) <= width
-    board = re.search(r"\n1 +● .*", text, re.S)[0]
-    for figure in ("adam", "96.9 ± 1.3 %", "0.01", "17 %", "0.50", "lion</script>", "100 %"):
-        assert figure in board, figure
-    assert "…" not in text
+def size(content):
+    assert content[:8] == b"\x89PNG\r\n\x1a\n"
+    return struct.unpack(">II", content[16:24])
 
 
-def test_on_a_terminal_one_table_is_redrawn_and_elsewhere_lines_are_added(result, monkeypatch):
-    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("TERM", "xterm-256color")
-    live, piped = printed(result, 80, terminal=True), printed(result, 80)
-    assert ("\x1b[1A" in live and "\x1b[38;2;213;94;0m" in live) or "\x1b[38;5;" in live
-    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", piped)
-    for name, best in (("adam", "best run 98.0 % at 0.01  diverged 1"), ("lion</script>", "no run finished")):
-        assert len(re.findall(rf"^{re.escape(name)} +\d/\d  {best}", piped, re.M)) == 1
-    assert piped.startswith("a note\ndigits: 16 runs -> ")
+def test_the_pictures_are_pngs_of_their_size(result):
+    made = pngs(result)
+    assert sorted(made) == ["budget.png", "comparisons.png", "curves.png", "race.png", "rates.png"]
+    assert size(made["race.png"]) == (1760, 854) and size(made["curves.png"]) == (2064, 720)
+    lone = pngs(make_result(result.folder, make_plan(["adam"])))
+    assert sorted(lone) == ["budget.png", "curves.png", "race.png", "rates.png"]  # nobody to compare with
+    assert size(lone["rates.png"])[1] < size(made["rates.png"])[1]
 
 
-def test_no_color_is_respected(result, monkeypatch):
-    monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.delenv("FORCE_COLOR", raising=False)
-    assert not re.search(r"\x1b\[[0-9;]*(3[0-8]|4[0-8])[;m]", printed(result, 80, terminal=True))
+@pytest.mark.parametrize("places", [[], [0.5], [0.1, 0.1, 0.1], [0.98, 0.99, 1.0], [0.0] * 12, [0.2, 0.9]])
+def test_names_at_the_ends_of_lines_are_a_step_apart(places):
+    step = 0.05
+    made = spread(places, step)
+    assert all(b - a >= step - 1e-9 for a, b in itertools.pairwise(made))
+    assert all(-1e-9 <= y <= 1 + 1e-9 for y in made)
+    assert len(places) != 1 or made == places
 
 
-def test_names_with_brackets_are_printed_as_they_are(result):
-    plan = Plan("digits", {"[red]x": [1.0]}, [0], 1, 64, 0.1)
-    records = [make_record("adam", 0.01, 0) | {"optimizer": "[red]x", "lr": 1.0}]
-    text = printed(Result(plan, result.folder, records, leaderboard(plan, records), False), 80)
-    assert text.count("[red]x") == 3
+# ---- the files
 
 
-def test_the_seconds_of_an_optimizer_start_when_the_one_before_is_through(result, monkeypatch):
-    clock = itertools.count()
-    monkeypatch.setattr("downslope.report.table.time.monotonic", lambda: float(next(clock)))
-    watch = LiveTable(Console(file=io.StringIO()))
-    watch.start(result.plan, result.folder, result.records[:2], [])
-    assert watch.rows["adam"].done == 2 and watch.rows["sgd"].since is None
-    for record in result.records[2:6]:
-        watch.finished(record)
-    assert watch.rows["adam"].until is not None and watch.rows["sgd"].since >= watch.rows["adam"].until
+def test_the_report_is_written_beside_the_records_and_can_be_written_again(result):
+    paths = write_report(result)
+    assert sorted(p.name for p in result.folder.iterdir()) == sorted(p.name for p in paths)
+    (result.folder / "config.json").write_text(json.dumps(result.plan.as_json()))
+    journal = "".join(json.dumps(record) + "\n" for record in result.records)
+    (result.folder / "records.jsonl").write_text(journal)
+    (result.folder / "board.json").write_text(json.dumps(result.board))
+    before = (result.folder / "report.html").read_text()
+    (result.folder / "report.html").unlink()
+    again = read_result(result.folder)
+    write_report(again)
+    assert (result.folder / "report.html").read_text() == before
+    assert json.loads(json.dumps(again.board)) == json.loads(json.dumps(result.board)) and not again.interrupted
+
+
+def test_a_folder_without_a_race_is_said_to_have_none(tmp_path):
+    with pytest.raises(RunError, match=r"no race in it"):
+        read_result(tmp_path)
+    (tmp_path / "config.json").write_text('{"downslope": "9.9", "format": 77}')
+    with pytest.raises(RunError, match=r"not of this version; downslope 9\.9 wrote it"):
+        read_result(tmp_path)
+
+
+def test_several_tasks_have_a_report_of_their_own(tmp_path):
+    several = make_several(tmp_path)
+    paths = write_report(several)
+    own = [p for p in paths if p.parent == tmp_path]
+    assert sorted(p.name for p in own) == ["profiles.png", "report.html"] and len(paths) == 3 * 6 + 2
+    page = (tmp_path / "report.html").read_text()
+    assert data(page, "RACES")["taus"][0] == 1 and page.index("verdict") < page.index("Performance profiles")
+    assert re.findall(r'href="([^"]+)"', page) == [f"{r.plan.task}/report.html" for r in several.results]
+    assert all((tmp_path / link).is_file() for link in re.findall(r'href="([^"]+)"', page))
+    for sentence in several.together["sentences"]:
+        assert escape(sentence) in page.replace("\u00a0", " ")
+
+
+def test_several_tasks_of_which_one_is_missing_have_none(tmp_path):
+    several = make_several(tmp_path)
+    part = Several(tmp_path, several.results[:2], None)
+    assert {p.parent for p in write_report(part)} == {tmp_path / "digits", tmp_path / "spirals"}
+
+
+def test_hostile_names_stay_text_over_several_tasks(tmp_path):
+    page = several_html(make_several(tmp_path, ("adam", HOSTILE)))
+    assert "<script>alert" not in page and page.count("</script>") == 3
+
+
+# ---- the command
+
+
+ASKED = {
+    "defaults": {},
+    "trials": {"trials": 8, "seeds": 4, "epochs": 2, "batch": 32},
+    "a budget": {"budget": "60 trials", "seeds": 2},
+    "time": {"budget": "10m"},
+    "search": {"search": {"lr": (1e-4, 1e-1), "adam.eps": [1e-8, 1e-6], "weight_decay": (0.0, 0.1, "linear")}},
+    "schedules": {"schedule": ["cosine", "wsd"], "warmup": 0.1},
+    "rungs": {"rungs": True, "epochs": 9, "search_seeds": 2, "race_seed": 3},
+    "task": {"task_settings": {"width": 16}, "search": {"task.width": [16, 32]}, "monitor": "loss"},
+    "alone": {"batched": False, "threads": 2, "device": "cpu"},
+}
+
+
+def split(line):
+    """As a shell does: a backslash at the end of a line goes on in the next."""
+    return shlex.split(line.replace("\\\n", ""))
+
+
+@pytest.mark.parametrize("case", ASKED)
+def test_the_command_makes_the_same_race(case, monkeypatch):
+    from typer.testing import CliRunner
+
+    from downslope.cli import app
+
+    plan = prepare("diabetes", ["adam", "sgd"], **ASKED[case]).plan
+    words = split(command(plan, "runs/x y"))
+    assert words[:3] == ["downslope", "race", "diabetes"] and words[-2:] == ["--out", "runs/x y"]
+    found = []
+
+    def race(task, optimizers, **options):
+        for name in ("workers", "engine", "ray_address", "out", "resume", "watch"):
+            options.pop(name, None)
+        found.append(prepare(task, optimizers, **options).plan)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("downslope.race.runner.race", race)
+    monkeypatch.setattr("downslope.race.race", race)
+    ran = CliRunner().invoke(app, words[1:])
+    assert found, ran.exception
+    assert [k for k in vars(plan) if getattr(plan, k) != getattr(found[0], k) and k != "schedule"] == []
+
+
+def test_the_command_of_rules_of_a_file_names_the_file_and_of_a_notebook_is_a_call():
+    names = ("adam", "mine")
+    plan = make_plan(names, origins={"mine": "my rules.py:mine"})
+    assert split(command(plan))[4] == "adam,my rules.py:mine"
+    call = command(make_plan(names, origins={"mine": "__main__:mine"}))
+    assert call.startswith("downslope.race('digits', ['adam', mine], trials=5, seeds=3")
+    assert command(make_plan(names, task="my notebook task", origins={})).startswith("downslope.race(task, ['adam'")
+
+
+def test_a_plan_comes_back_from_json(tmp_path):
+    plan = make_plan()
+    assert command(Plan.from_json(json.loads(json.dumps(plan.as_json())))) == command(plan)
+    assert set(GOOD) == set(plan.optimizers)
