@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy
@@ -362,3 +363,10 @@ def test_without_a_network_says_so(name, monkeypatch):
         RunError, match=rf"^{name}: data\(\) failed: openml.org cannot be reached .*not known.*once with a network"
     ):
         by_name(name).make_data()
+
+
+def test_the_readme_has_each_task_with_its_score() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    for name in bundled():
+        task = by_name(name)
+        assert f"| `{name}` | {task.title} | {task.score} |" in readme
