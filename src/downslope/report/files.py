@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ..errors import RunError
-from ..race import Plan, Result
+from ..race import Result
 from ..race.board import board
-from ..race.folder import Folder, saved_config
+from ..race.folder import saved_folder
 from ..race.result import Several
 from ..training.files import write_atomic
 from .html import html
@@ -48,7 +47,7 @@ def read_result(folder: str | Path) -> Result | Several:
 
 
 def _read(folder: Path) -> Result:
-    opened = _opened(folder)
+    opened = saved_folder(folder)
     opened.close()
     plan, folder, journal, notes = opened.plan, opened.path, opened.journal, opened.notes
     records = list(journal.records.values())
@@ -60,15 +59,3 @@ def _read(folder: Path) -> Result:
     )
     found["notes"] = [*dict.fromkeys([*found["notes"], *before.get("notes", []), *notes])]
     return Result(plan, folder, records, journal.decisions, found, interrupted=not whole)
-
-
-def _opened(folder: Path) -> Folder:
-    if not (folder / "config.json").is_file():
-        raise RunError(f"{folder}: there is no race in it (no config.json)")
-    saved = saved_config(folder / "config.json")
-    try:
-        return Folder(folder, Plan.from_json(saved))
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise RunError(
-            f"{folder}: its config.json is not of this version; downslope {saved.get('downslope', '(older)')} wrote it"
-        ) from None

@@ -120,7 +120,12 @@ class LiveTable:
         return f"best run {number(sign * found[name])}: {name} at {rate(self.rows[name].best_lr)}"
 
     def _table(self) -> Group:
-        narrow = self.console.width < 60
+        wide = self._rows(narrow=False)
+        needed = self.console.measure(wide, options=self.console.options.update(max_width=1000)).maximum
+        narrow = needed > self.console.width
+        return Group(self._rows(narrow=True) if narrow else wide, self._caption(narrow))
+
+    def _rows(self, narrow: bool) -> Table:
         table = Table(box=None, padding=(0, 1 if narrow else 2, 0, 0))
         for place, head in enumerate(("optimizer", "done", "best", "div", "s") if narrow else HEADS):
             table.add_column(head, justify="left" if place == 0 else "right", no_wrap=True)
@@ -130,7 +135,7 @@ class LiveTable:
             where = f" at {rate(row.best_lr)}" if row.best is not None and not narrow else ""
             done = str(row.done) if most is None else f"{row.done}/{max(most, row.done)}"
             table.add_row(coloured(name), done, best + where, str(row.diverged), f"{row.seconds:.1f}")
-        return Group(table, self._caption(narrow))
+        return table
 
     def _caption(self, narrow: bool) -> Text:
         spent, left = time.monotonic() - self.begun, self._left()

@@ -85,6 +85,13 @@ const cut = (text, most) => (text.length > most ? text.slice(0, most - 1) + "…
 
 // ---- one chart
 
+const pen = document.createElement("canvas").getContext("2d");
+function long(text) {
+  // pixels of a text in a chart
+  pen.font = "12px " + getComputedStyle(document.body).fontFamily;
+  return pen.measureText(text).width;
+}
+
 class Chart {
   // `describe` gives what to draw, anew each time: {x, y, series, lanes, unified, empty}
   constructor(place, describe) {
@@ -124,10 +131,10 @@ class Chart {
     if (y.ceiling !== undefined && !this.view) y.domain = [y.domain[0], Math.min(y.domain[1], y.ceiling)];
     const top = 26, bottom = height - 46 - laneSpace;
     const yTicks = ticks(...y.domain, Math.floor((bottom - top) / 44), y.log);
-    const long = Math.max(...yTicks.map(v => words(v).length), ...lanes.map(l => Math.min(l.label.length, phone ? 9 : 17)));
+    const widest = Math.max(...yTicks.map(v => long(words(v))), ...lanes.map(l => long(cut(l.label, phone ? 9 : 17))));
     const labelled = spec.unified && !phone && shown.length <= 14;
-    const left = Math.max(38, 7 * long + 14);
-    const right = width - (labelled ? 20 + 6.8 * Math.min(18, Math.max(0, ...shown.map(s => s.label.length))) : 14);
+    const left = Math.max(38, widest + 14);
+    const right = width - (labelled ? 18 + Math.max(0, ...shown.map(s => long(cut(s.label, 18)))) : 14);
     this.box = { left, right, top, bottom };
     this.sx = scale(x.log, x.domain, left, right); this.sy = scale(y.log, y.domain, bottom, top);
     const svg = this.svg;
