@@ -66,6 +66,10 @@ def race(
         str | None,
         typer.Option(metavar="ADDRESS", help="Of the Ray cluster; by default one that runs, or a new one here."),
     ] = None,
+    optuna_storage: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Export to Optuna at the end, as to sqlite:///races.db."),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="The run folder: a new one, or of the same race, which then goes on."),
@@ -81,9 +85,10 @@ def race(
     """
     from rich.console import Console
 
-    from ..race import Result
+    from ..race import Result, to_optuna
     from ..race import race as run
     from ..race.entrants import DEFAULT
+    from ..race.export import storage_at
     from ..report.files import write_report
     from ..report.leaderboard import print_leaderboard, print_together
     from ..report.table import LiveTable, say
@@ -91,6 +96,7 @@ def race(
 
     needed = ["sklearn"] if "digits" in tasks else []
     need(*needed, "scipy", "matplotlib", extra="race", job="downslope race")
+    storage = None if optuna_storage is None else storage_at(optuna_storage)  # what is wrong with it is said before
     console = Console(stderr=as_json)
     options: dict[str, Any] = {
         **{"budget": budget, "trials": trials, "seeds": seeds, "epochs": epochs, "batch": batch},
@@ -110,6 +116,8 @@ def race(
             print_leaderboard(console, one.board, one.folder)
         if not isinstance(result, Result):
             print_together(console, result)
+    for one in results if storage is not None else []:
+        to_optuna(one, storage)
     if as_json:
         boards: Any = results[0].board if len(tasks) == 1 else {"boards": [r.board for r in results]}
         print(json.dumps(boards if isinstance(result, Result) else {**boards, "together": result.together}, indent=2))

@@ -11,12 +11,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .export import to_optuna
     from .plan import Plan
     from .result import Result, Several
     from .runner import Watcher, race
     from .trial import Record, Trial
 
-__all__ = ["Plan", "Record", "Result", "Several", "Trial", "Watcher", "race"]
+__all__ = ["Plan", "Record", "Result", "Several", "Trial", "Watcher", "race", "to_optuna"]
 
 # Where a name lives. It is imported when it is first asked for: a worker needs only some of it.
 _HOME = {
@@ -27,6 +28,7 @@ _HOME = {
     "Trial": "trial",
     "Watcher": "runner",
     "race": "runner",
+    "to_optuna": "export",
 }
 
 

@@ -31,7 +31,7 @@ def tpe(space: Space, finished: Sequence[Finished], seed: int, start: int, count
     of all settings together (Falkner et al. 2018, arXiv:1807.01774)."""
     from optuna.samplers import TPESampler
 
-    with _quiet():
+    with quiet():
         sampler = TPESampler(n_startup_trials=1, multivariate=True, constant_liar=True, seed=_seed(seed, start))
     return _suggested(sampler, space, finished, seed, start, count)
 
@@ -41,7 +41,7 @@ def gp(space: Space, finished: Sequence[Finished], seed: int, start: int, count:
     for each setting."""
     from optuna.samplers import GPSampler
 
-    with _quiet():
+    with quiet():
         sampler = GPSampler(n_startup_trials=1, seed=_seed(seed, start))
     return _suggested(sampler, space, finished, seed, start, count)
 
@@ -60,9 +60,9 @@ def _suggested(
     if start == 0 or len(known) < PER_DIMENSION * len(space) or not space:
         return points(space, seed, start, count)
     random.Random(_seed(seed, start)).shuffle(known)  # TPE weighs early ones less; here the order tells nothing
-    space = tuple(_covering(d, [settings[d.name] for settings, _ in known]) for d in space)
+    space = tuple(covering(d, [settings[d.name] for settings, _ in known]) for d in space)
     kinds = {param(d): distribution(d) for d in space}
-    with _quiet():
+    with quiet():
         study = optuna.create_study(direction="maximize", sampler=sampler)
         for settings, goodness in known:
             params = {param(d): to_param(d, settings[d.name]) for d in space}
@@ -116,9 +116,9 @@ def from_param(dimension: Dimension, value: Any) -> Setting:
     return rounded(1 - value if dimension.scale == "one minus" else value)
 
 
-def _covering(dimension: Dimension, values: Sequence[Setting]) -> Dimension:
-    """A dimension that has been widened since: with all that was tried."""
-    if dimension.scale == "choices":
+def covering(dimension: Dimension, values: Sequence[Setting]) -> Dimension:
+    """A dimension that may have been widened since: with all that was tried."""
+    if dimension.scale == "choices" or not values:
         return dimension
     numbers = [float(cast(float, value)) for value in values]
     return replace(dimension, low=min(dimension.low, *numbers), high=max(dimension.high, *numbers))
@@ -129,7 +129,7 @@ def _seed(race: int, start: int) -> int:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without Optuna's log lines, and its words about parts of it that may change; and on one thread, which for
     matrices this small is ten times as fast, and gives the same digits whatever the number of cores."""
     import optuna

@@ -88,6 +88,20 @@ def saved_config(config: Path) -> dict[str, Any]:
     return saved
 
 
+def saved_folder(path: Path) -> Folder:
+    """The folder of a race that was begun, locked. Raises RunError for one without a race of this version, and while a
+    race is running in it."""
+    if not (path / "config.json").is_file():
+        raise RunError(f"{path}: there is no race in it (no config.json)")
+    saved = saved_config(path / "config.json")
+    try:
+        return Folder(path, Plan.from_json(saved))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise RunError(
+            f"{path}: its config.json is not of this version; downslope {saved.get('downslope', '(older)')} wrote it"
+        ) from None
+
+
 def default_path(task: str) -> Path:
     """runs/NAME-TIME, with a number added when that is taken."""
     return stamped(Path(task).stem, time.strftime("%Y%m%d-%H%M%S"))
