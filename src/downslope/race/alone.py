@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ..training import rng
+from .. import rng
 from ..training.data import Data
 from ..training.loop import Loop
 from ..training.order import Order

@@ -69,7 +69,7 @@ class Bench:
         """The task with some of its settings, and its data."""
         key = repr(dict(sorted(settings.items())))
         if key not in self._made:
-            from ..training.rng import seeded
+            from ..rng import seeded
 
             task = self.task.with_settings(**settings) if settings else self.task
             with seeded(0):

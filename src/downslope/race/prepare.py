@@ -54,7 +54,7 @@ def prepare(
 ) -> Ready:
     """The plan for a task (a name, a file, a Task) and optimizers. Raises SettingError and RunError for what cannot be
     raced, in words that say what can."""
-    from ..training.rng import seeded
+    from ..rng import seeded
     from ..training.task import Task, by_name
 
     _check_numbers(trials=trials, seeds=seeds, epochs=epochs, batch=batch, search_seeds=search_seeds, threads=threads)
@@ -173,7 +173,7 @@ def _untrained(plan: Plan, task: Any, data: Any) -> dict[str, float | None]:
     """What the initial model of the first search seed scores. Raises RunError where that is no number."""
     import torch
 
-    from ..training.rng import seeded
+    from ..rng import seeded
     from ..training.score import evaluate
 
     found: dict[str, float | None] = {}
@@ -197,8 +197,8 @@ def _one_step(task: Any, data: Any, common: Common, one: Entrant, plan: Plan) ->
     """Take one step with an optimizer, so that one that cannot train this task is known before the race."""
     import torch
 
+    from ..rng import kept, seeded
     from ..training import faults
-    from ..training.rng import kept, seeded
 
     trial = Trial(one.name, (), plan.search_seeds[0], plan.epochs)
     device = torch.device(common.device)

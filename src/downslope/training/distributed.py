@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import numpy
 import torch
 
+from .. import rng
 from ..errors import DownslopeError, RunError, SettingError
-from . import rng
 
 T = TypeVar("T")
 SHUT_DOWN = timedelta(minutes=30)  # how long a collective waits for a process that is busy, torch's own default

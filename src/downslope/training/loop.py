@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 import torch
 
-from . import faults, rng
+from .. import rng
+from . import faults
 from .callback import Callbacks
 from .data import Batch, Data, Part
 from .distributed import Team

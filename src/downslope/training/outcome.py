@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from . import rng
+from .. import rng
 from .data import Data
 from .loop import Loop
 from .order import Order

@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 
+from .. import rng
 from ..errors import RunError, SettingError
-from . import distributed, faults, rng, shards
+from . import distributed, faults, shards
 from .build import make_loop, optimizer_class, resolve
 from .config import Config, from_toml, known, plain
 from .data import Data

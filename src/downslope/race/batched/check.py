@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from ... import rng
 from ...compiler.plan import program
 from ...errors import DownslopeError
 from ...optim import Optimizer
-from ...training import faults, rng
+from ...training import faults
 from ...training.data import Data
 from ...training.score import ROWS
 from ...training.task import Task

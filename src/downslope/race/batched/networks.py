@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from ...training import rng
+from ... import rng
 from ...training.task import Task
 from ..trial import Trial
 from .model import Stream

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from ... import rng
 from ...errors import RunError
 from ...optim.stacked import Stacked
-from ...training import faults, rng
+from ...training import faults
 from ...training.data import Data, Part
 from ...training.score import ROWS
 from ...training.task import Task

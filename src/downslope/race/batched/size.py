@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ...training import rng
+from ... import rng
 from ...training.data import Data
 from ...training.task import Task
 from ..common import Common
