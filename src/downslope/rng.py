@@ -51,7 +51,12 @@ def kept() -> Iterator[None]:
 def seeded(seed: int) -> Iterator[None]:
     """Inside, all of them start from the seed; afterwards they are the caller's again, as they were."""
     with kept():
-        torch.manual_seed(seed)
-        random.seed(seed)
-        numpy.random.seed(seed % 2**32)
+        start(seed)
         yield
+
+
+def start(seed: int) -> None:
+    """The same random numbers from here on, whichever source the user's code draws from."""
+    torch.manual_seed(seed)
+    random.seed(seed)
+    numpy.random.seed(seed % 2**32)

@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
+from .. import rng
 from ..training.data import Batch, Data, Part
 from ..training.task import Task
 from .scan import Scan, scan
-from .state import seed_all
 from .tree import count, dense, leaves, take
 from .verdict import CannotTell
 
@@ -43,7 +43,7 @@ class Context:
 
     def model(self, seed: int | None = None) -> torch.nn.Module:
         """A new model in training mode; the same weights for the same seed, by default the context's."""
-        seed_all(self.seed if seed is None else seed)
+        rng.start(self.seed if seed is None else seed)
         model = deepcopy(self.task.make_model())
         return model.train()
 
@@ -55,7 +55,7 @@ class Context:
 
     def loss(self, model: torch.nn.Module, batch: Batch, seed: int | None = None) -> torch.Tensor:
         """The loss of a batch; whatever the model draws is the same each time."""
-        seed_all(self.seed if seed is None else seed)
+        rng.start(self.seed if seed is None else seed)
         return self.task.loss(model(batch[0]), batch[1])
 
     def rule(self, lr: float) -> MakeOptimizer:
@@ -70,7 +70,7 @@ class Context:
         part, generator = self.data.train, torch.Generator().manual_seed(self.seed if seed is None else seed)
         while True:
             if part.loader is not None:
-                seed_all(int(torch.randint(2**31, (), generator=generator)))
+                rng.start(int(torch.randint(2**31, (), generator=generator)))
                 empty = True
                 for inputs, targets in part.loader:
                     empty = False
@@ -168,7 +168,7 @@ class Context:
         Sparse gradients become dense, so that every optimizer takes them."""
         rule = make([p for p in model.parameters() if p.requires_grad])
         losses: list[float] = []
-        seed_all(self.seed)
+        rng.start(self.seed)
         for step, (inputs, targets) in zip(range(steps), batches):
             each(rule, step)
             rule.zero_grad()

@@ -9,12 +9,13 @@ from dataclasses import replace
 
 import torch
 
+from .. import rng
 from ..errors import SettingError, nearest
 from ..optim import by_name as optimizer_by_name
 from ..training.task import Task, by_name, where
 from . import first_loss, gradcheck, inputs, rates, repeat, rows, short, signals, step, weights
 from .context import Context
-from .state import preserved, seed_all
+from .state import preserved
 from .tree import leaves
 from .verdict import CannotTell, Verdict, Verdicts
 
@@ -71,7 +72,7 @@ def check(
     rule = optimizer_by_name(optimizer) if isinstance(optimizer, str) else optimizer
     found = []
     with preserved():
-        seed_all(seed)
+        rng.start(seed)
         data = task.make_data()
         with preserved(data):
             context = Context(task, data, seed, rule, seconds)
@@ -100,7 +101,7 @@ def _run(name: str, context: Context) -> Verdict:
     """One check. What fails in the user's code outside a step is not proof of a fault, and is told."""
     started = time.monotonic()
     context.until, context.cut = time.process_time() + context.seconds * torch.get_num_threads(), False
-    seed_all(context.seed)
+    rng.start(context.seed)
     try:
         verdict = CHECKS[name](context)
     except CannotTell as reason:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import numpy as np
 import torch
 
+from .. import rng
 from ..training.data import Data
 
 
@@ -21,29 +20,15 @@ def preserved(data: Data | None = None) -> Iterator[None]:
     held += [h.sampler for h in held if h is not None and hasattr(h, "sampler")]
     generators = {id(g): g for h in held if isinstance(g := getattr(h, "generator", None), torch.Generator)}
     kept = [(g, g.get_state()) for g in generators.values()]
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
-    cpu, python, numpy = torch.get_rng_state(), random.getstate(), np.random.get_state()
     dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
     try:
-        with torch.enable_grad():
+        with rng.kept(), torch.enable_grad():
             yield
     finally:
-        torch.set_rng_state(cpu)
-        random.setstate(python)
-        np.random.set_state(numpy)
-        if cuda is not None:
-            torch.cuda.set_rng_state_all(cuda)
         for generator, state in kept:
             generator.set_state(state)
         torch.set_default_dtype(dtype)
         torch.set_num_threads(threads)
-
-
-def seed_all(seed: int) -> None:
-    """The same random numbers from here on, whichever generator the user's code draws from."""
-    torch.manual_seed(seed)
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
 
 
 def _parts(data: Data | None) -> list:
