@@ -16,6 +16,7 @@ from ..errors import SettingError, StateError
 from . import around, checkpoint, settings, states
 from .around import OWN
 from .batch import Batch
+from .escape import Escaping
 from .follow import Follower, at, followers, is_scheduled
 from .scoring import Scoring
 from .stage import Member
@@ -27,7 +28,7 @@ _add_param_group = untraced(torch.optim.Optimizer.add_param_group)
 _state_dict = untraced(torch.optim.Optimizer.state_dict)
 
 
-class Optimizer(Scoring, torch.optim.Optimizer):
+class Optimizer(Escaping, Scoring, torch.optim.Optimizer):
     """The base of all of downslope's optimizers; make one from a formula with `downslope.optimizer`.
 
     Beside a formula's own settings every optimizer takes, as keywords, all fused into its one pass over memory:
