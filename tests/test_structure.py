@@ -54,8 +54,9 @@ def test_no_file_is_longer_than_a_reader_can_hold() -> None:
 
 PUBLIC = {
     "DownslopeError", "FormulaError", "RunError", "SettingError", "StateError", "Task", "__version__", "abs", "atan2",
-    "check", "clip", "columns", "cos", "exp", "floor", "isfinite", "log", "maximum", "mean", "minimum", "newton_schulz",
-    "norm", "optim", "optimizer", "race", "rows", "schedules", "sign", "sin", "sqrt", "tanh", "train", "whatif", "where",
+    "check", "clip", "columns", "cos", "critical_point", "exp", "floor", "isfinite", "log", "maximum", "mean",
+    "minimum", "newton_schulz", "norm", "optim", "optimizer", "race", "rows", "schedules", "sign", "sin", "sqrt",
+    "tanh", "train", "whatif", "where",
 }  # fmt: skip
 
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         tanh,
         where,
     )
+    from .diagnose.curvature import critical_point
     from .optim import optimizer
     from .race.runner import race
     from .training.branch import whatif
@@ -58,6 +59,7 @@ __all__ = [
     "clip",
     "columns",
     "cos",
+    "critical_point",
     "exp",
     "floor",
     "isfinite",
@@ -85,6 +87,7 @@ __all__ = [
 _HOME = {
     "optim": "",
     "schedules": "",
+    "critical_point": ".diagnose.curvature",
     "optimizer": ".optim",
     "Task": ".training.task",
     "check": ".check",
