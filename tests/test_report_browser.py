@@ -176,9 +176,10 @@ def test_another_curve_another_clock_a_closer_look(reports, browser):
         page.click("#clock-choice >> text=by seconds")
         assert "seconds of training" in page.locator("#curves").text_content()
         assert page.get_by_role("button", name="by seconds").get_attribute("aria-pressed") == "true"
-        before = page.locator("#rates .tick").all_text_contents()
-        page.click("#rates-choice >> text=near the best")
-        assert page.locator("#rates .tick").all_text_contents() != before
+        for chart, near in (("rates", "near the best"), ("budget", "near the end")):
+            before = page.locator(f"#{chart} .tick").all_text_contents()
+            page.click(f"#{chart}-choice >> text={near}")
+            assert page.locator(f"#{chart} .tick").all_text_contents() != before
 
 
 def test_dragging_zooms_and_escape_goes_back(reports, browser):

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..race import Result
 from ..race.statistics import scores
-from .pictures import Runner, is_log, is_share, near
+from .pictures import Runner, is_log, is_share, near, near_budget
 
 WORDS = {"train_loss": "training loss", "validation_loss": "validation loss", "validation_metric": "validation metric"}
 
@@ -16,7 +16,6 @@ def data(result: Result, everyone: Sequence[Runner]) -> dict[str, Any]:
     """What race.js calls RACE."""
     board, plan = result.board, result.plan
     log = is_log(board, everyone)
-    zoom = near(everyone, plan.monitor)
     untrained = scores.sign(plan) * scores.untrained(plan, "validation")
     return {
         "curves": WORDS,
@@ -27,9 +26,14 @@ def data(result: Result, everyone: Sequence[Runner]) -> dict[str, Any]:
         "log": log,
         "long": max((len(r.budget.x) and r.budget.x[-1] for r in everyone), default=0) > 30,
         "marks": [{"y": untrained, "text": "untrained"}],
-        "near": {"domain": list(zoom)} if zoom and not (log and zoom[0] <= 0) else {},
+        "near": _domain(near(everyone, plan.monitor), log),
+        "near_budget": _domain(near_budget(everyone, plan.monitor), log),
         "bounds": {"floor": 0, "ceiling": 1.01} if is_share(board, everyone) else {},
     }
+
+
+def _domain(zoom: tuple[float, float] | None, log: bool) -> dict[str, Any]:
+    return {"domain": list(zoom)} if zoom and not (log and zoom[0] <= 0) else {}
 
 
 def _runner(runner: Runner, monitor: str) -> dict[str, Any]:

@@ -133,7 +133,8 @@ def _pictures(result: Result, everyone: Sequence[Runner]) -> list[str]:
                 "What a search of k trials can expect: with few trials one optimizer may be the better choice, with "
                 "many another." + (" Bands: 95 %, where enough trials are left to know." if known else "")
             ),
-            '<div id="budget"></div>',
+            '<p class="choices">' + choice("budget-choice", "range", {"all": "all scores", "near": "near the end"})
+            + '</p><div id="budget"></div>',
         ),
     ]  # fmt: skip
 

@@ -152,8 +152,18 @@ def _curve(records: Sequence[scores.Record], what: str) -> Line:
 
 def near(everyone: Sequence[Runner], monitor: str) -> tuple[float, float] | None:
     """The scores around the best point of each optimizer, for a closer look; None where there are not two."""
-    best = sorted(runner.best.score for runner in everyone if runner.best)
-    every = [point.score for runner in everyone for point in runner.points]
+    best = [runner.best.score for runner in everyone if runner.best]
+    return _around(best, [point.score for runner in everyone for point in runner.points], monitor)
+
+
+def near_budget(everyone: Sequence[Runner], monitor: str) -> tuple[float, float] | None:
+    """The same for the budget curves: around what they come to in the end."""
+    ends = [runner.budget.mean[-1] for runner in everyone if runner.budget.mean]
+    return _around(ends, [value for runner in everyone for value in runner.budget.mean], monitor)
+
+
+def _around(best: list[float], every: list[float], monitor: str) -> tuple[float, float] | None:
+    best = sorted(best)
     if len(best) < 2:
         return None
     room = 0.6 * (best[-1] - best[0]) or 0.1 * (max(every) - min(every)) or abs(best[0]) * 0.05 or 1.0

@@ -107,7 +107,7 @@ def _reach(pair: Mapping[str, Any]) -> list[float]:
 def _settle(pair: Mapping[str, Any]) -> str:
     more = pair["seeds_to_settle"]
     if more is None:
-        return settle(pair)
+        return settle(pair).replace("too near for a few hundred seeds to settle: they", "too near to settle: they")
     return f"{more} more seed{'s' * (more != 1)}, {words.seconds(pair['seconds_to_settle'])}"
 
 

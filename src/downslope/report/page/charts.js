@@ -144,7 +144,7 @@ class Chart {
     this.axes(svg, yTicks, bottom, laneSpace, height, phone);
     const id = "clip-" + this.place.id;
     const clip = node("clipPath", { id });
-    clip.append(node("rect", { x: left, y: top - 6, width: right - left + 1, height: bottom - top + 12 }));
+    clip.append(node("rect", { x: left, y: top - 6, width: right - left + 1, height: bottom - top + 8 }));
     svg.append(clip);
     const inside = node("g", { "clip-path": `url(#${id})` });
     svg.append(inside);

@@ -1,7 +1,7 @@
 // The charts of one race, from RACE, which the page has as JSON.
 "use strict";
 
-const state = { curve: RACE.shown, clock: "steps", rates: "all" };
+const state = { curve: RACE.shown, clock: "steps", rates: "all", budget: "all" };
 const series = (runner, more) => ({ name: runner.name, label: runner.label, colour: runner.colour, dash: runner.dash,
   marker: runner.marker, line: [], band: [], dots: [], ...more });
 
@@ -32,11 +32,12 @@ const rates = new Chart(document.getElementById("rates"), () => {
 });
 choice(document.getElementById("rates-choice"), name => { state.rates = name; rates.zoom(null); });
 
-new Chart(document.getElementById("budget"), () => ({ title: "Best after k trials", unified: true, empty: "no trial has finished",
+const budget = new Chart(document.getElementById("budget"), () => ({ title: "Best after k trials", unified: true, empty: "no trial has finished",
   series: RACE.runners.map(r => series(r, { line: r.budget.x.map((x, i) => [x, r.budget.mean[i]]),
-    band: r.budget.x.map((x, i) => [x, r.budget.low[i], r.budget.high[i]]) })),
+    band: state.budget === "near" ? [] : r.budget.x.map((x, i) => [x, r.budget.low[i], r.budget.high[i]]) })),
   x: { label: "trials in the search, k", short: "k =", whole: true, log: RACE.long },
-  y: { label: RACE.expected, log: RACE.log, ...RACE.bounds } }));
+  y: { label: RACE.expected, log: RACE.log, ...RACE.bounds, ...(state.budget === "near" ? RACE.near_budget : {}) } }));
+choice(document.getElementById("budget-choice"), name => { state.budget = name; budget.zoom(null); });
 
 legend(document.getElementById("legend"));
 const pairs = document.getElementById("pairs-choice");
