@@ -1,0 +1,76 @@
+"""Batch norms: batches too small for their statistics, and running statistics that are not those of the batches."""
+
+from __future__ import annotations
+
+from statistics import median
+
+import numpy as np
+
+from ..finding import Finding
+from ..signals import Signals
+from .reach import listed
+
+FEW = 4
+"""Values of a channel: the variance of 4 has a relative deviation of sqrt(2/3) = 0.8, and 2 leave only a sign."""
+JITTER = 0.3
+"""Variance of the batch means over the running variance: that of 3 independent values or fewer."""
+GAP = 1.0
+"""Running mean from the mean of the batch means, in running deviations; running variance 4 times off also counts."""
+
+
+def small_batch(s: Signals) -> Finding | None:
+    """Statistics of the batches jump from one to the next nearly as far as samples do."""
+    found = {}
+    for name, seen in s.norms.items():
+        if len(seen) < 8:
+            continue
+        few = median(x.values for x in seen) <= FEW
+        var = np.maximum(np.mean([x.running_var for x in seen], axis=0), 1e-12)
+        means = np.stack([x.mean for x in seen])
+        jitter = float(np.median((np.diff(means, axis=0) ** 2).mean(0) / 2 / var))
+        if few or (jitter > JITTER and median(x.samples for x in seen) <= 8):
+            found[name] = jitter
+    if not found:
+        return None
+    size = int(median(x.samples for seen in s.norms.values() for x in seen))
+    return Finding(
+        "batch-norm-batch-too-small",
+        f"batches of {size} are too small for the batch norms {listed(list(found))}: their means vary by "
+        f"{max(found.values()):.0%} of the variance from batch to batch",
+        "each sample is normalised by the few that happen to be with it, and evaluation sees other statistics",
+        "larger batches, or GroupNorm or LayerNorm, which do not look at the batch",
+        since_step=0,
+        confidence=0.9,
+        evidence={"jitter": found, "batch": size},
+    )
+
+
+def gap(s: Signals) -> Finding | None:
+    """The running statistics, which evaluation uses, are far from what training has used for the last batches."""
+    found = {}
+    for name, seen in s.norms.items():
+        momentum = seen[-1].momentum
+        if len(seen) < 5 or s.steps < 50:
+            continue
+        var = np.maximum(np.mean([x.var for x in seen], axis=0), 1e-12)
+        off = np.abs(np.mean([x.mean for x in seen], axis=0) - seen[-1].running_mean) / np.sqrt(var)
+        scale = np.abs(np.log(np.maximum(seen[-1].running_var, 1e-12) / var))
+        if float(np.median(off)) > GAP or float(np.median(scale)) > np.log(4.0):
+            found[name] = {
+                "mean": float(np.median(off)),
+                "variance": float(np.exp(np.median(scale))),
+                "momentum": momentum,
+            }
+    if not found:
+        return None
+    first = next(iter(found.values()))
+    return Finding(
+        "batch-norm-gap",
+        f"the running statistics of {listed(list(found))} are not those of the batches: means {first['mean']:.2g} "
+        f"deviations off, variances {first['variance']:.2g} times",
+        f"momentum {first['momentum']} follows too slowly, or other data went through in training mode: evaluation sees "
+        "another network than training does",
+        "raise the momentum (0.1 is torch's), or recompute the statistics over the training data before scoring",
+        confidence=0.85,
+        evidence=found,
+    )

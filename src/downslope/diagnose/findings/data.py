@@ -1,0 +1,150 @@
+"""The data: scale of the inputs, order of the samples, labels that say nothing, one answer to all."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from statistics import median
+
+from ..finding import Finding
+from ..signals import Signals, mean
+
+RMS = (1e-2, 20.0)
+OFFSET = 10.0
+RATIO = 300.0
+"""He and Glorot assume inputs of unit variance; a factor k in the inputs is one of k^2 in the first layer's gradient.
+Images of 0 to 16 (root mean square 7.8) train, those of 0 to 255 do badly. One-hot features differ by 30 at most."""
+
+
+def inputs(s: Signals) -> Finding | None:
+    """What the first linear or convolutional layer gets, unless a norm follows it at once."""
+    if not s.inputs:
+        return None
+    layer = s.inputs[0].layer
+    known = next((p for p in s.parameters if p.name.rpartition(".")[0] == layer and p.kind == "weight"), None)
+    if known is None or known.follows in ("batchnorm", "norm"):
+        return None
+    if any(p.kind in ("norm", "embedding") and 0 <= p.order < known.order for p in s.parameters):
+        return None  # a norm or an embedding made them
+    rms = median(i.rms for i in s.inputs)
+    offset = median(abs(i.mean) / i.std if i.std > 0 else math.inf for i in s.inputs)
+    ratio = median(i.ratio for i in s.inputs)
+    said = []
+    if not RMS[0] <= rms <= RMS[1]:
+        said.append(f"their root mean square is {rms:.3g}")
+    if offset > OFFSET and rms > 0:
+        said.append(f"their mean is {offset:.3g} deviations from 0")
+    if ratio > RATIO and rms > 2.0:
+        said.append(f"their features differ {ratio:.3g} times in scale")
+    if not said:
+        return None
+    return Finding(
+        "inputs-unnormalised",
+        f"the inputs are not normalised: {', '.join(said)}",
+        "raw units go into the first layer: its gradient is out of proportion to the others, and one learning rate "
+        "cannot suit both",
+        "subtract the training mean and divide by the deviation, feature by feature",
+        since_step=0,
+        confidence=0.85,
+        severe=s.end() > 0.5 * s.start(),
+        evidence={"rms": rms, "mean_over_std": offset, "feature_ratio": ratio},
+    )
+
+
+def sorted_data(s: Signals) -> Finding | None:
+    """Two samples of a batch have the same label far more often than two samples of the run."""
+    seen = [x for x in s.losses if x.per_sample and x.wanted and sum(x.wanted.values()) >= 4 and math.isfinite(x.same)]
+    if len(seen) < 10:
+        return None
+    pooled = sum((x.wanted for x in seen), Counter[int]())
+    total = sum(pooled.values())
+    chance = sum((n / total) ** 2 for n in pooled.values())
+    within = mean([x.same for x in seen])
+    if len(pooled) < 2 or chance > 0.9:
+        return None
+    error = math.sqrt(mean([(x.same - within) ** 2 for x in seen]) / len(seen))
+    # halfway from chance to certainty: augmented or grouped batches stay well below
+    if within < chance + 0.5 * (1 - chance) or within - 5 * error < chance:
+        return None
+    return Finding(
+        "sorted-data",
+        f"two samples of one batch share their label with {within:.0%}, two of the run with {chance:.0%}",
+        "the data are in the order of their labels and not shuffled: each batch undoes what others taught",
+        "shuffle the training data (DataLoader(shuffle=True))",
+        since_step=seen[0].step,
+        confidence=0.95,
+        evidence={"within": within, "chance": chance},
+    )
+
+
+def labels(s: Signals) -> Finding | None:
+    """Nothing to learn: updates are of a healthy size, gradients reach all, and the loss stays that of knowing nothing;
+    or what is learned by heart says nothing of the validation data."""
+    nothing = s.ignorance()
+    if s.kind() not in ("classes", "binary") or not nothing > 0.05 or s.steps < 100:
+        return None
+    late = [x for x in s.validation if x[0] > 0.3 * s.steps]
+    blocks = s.blocks()
+    if len(late) >= 2 and len(s.validation) >= 3:
+        # never better than knowing nothing, by a twentieth, and worse as it is fitted
+        never = min(v for _, v in s.validation) > 0.95 * nothing
+        if never and s.end() < 0.9 * nothing and median(v for _, v in late) > 1.02 * nothing:
+            return _labels(s, nothing, "what is learned of the training data says nothing of the validation data", 0.85)
+    trained = s.samples and all(_moves(x) for x in s.samples[len(s.samples) // 2 :])
+    if not trained or not blocks or min(blocks) < 0.93 * nothing or max(blocks[3:]) > 1.3 * nothing:
+        return None
+    found = s.trial(START) if s.trial is not None else None
+    if found is None:
+        return None
+    best = min((min(o.losses) for o in found.outcomes), default=math.nan)
+    if not best > 0.9 * nothing:
+        return None
+    return _labels(s, nothing, "no learning rate, 100 times lower to 10 times higher, does better", 0.7)
+
+
+START = ("start", 0.01, 0.1, 1.0, 10.0)
+
+
+def _moves(sample: object) -> bool:
+    import numpy as np
+
+    ratio = np.nan_to_num(sample.update) / np.maximum(np.nan_to_num(sample.weight), 1e-12)  # type: ignore[attr-defined]
+    return bool(ratio.max() > 1e-5)
+
+
+def _labels(s: Signals, nothing: float, evidence: str, sure: float) -> Finding:
+    return Finding(
+        "labels-unlearnable",
+        f"the loss is that of knowing nothing ({nothing:.3g}): {evidence}",
+        "labels are shuffled against the inputs, or the inputs do not hold what is asked for",
+        "look at single samples with their labels, just before the model; check that inputs and labels are shuffled alike",
+        confidence=sure,
+        evidence={"ignorance": nothing, "train": s.end(), "validation": [v for _, v in s.validation][-5:]},
+    )
+
+
+def one_class(s: Signals) -> Finding | None:
+    """The model gives one answer to all, though targets have several, and not nearly all are that one."""
+    late = [x for x in s.losses if x.step > 0.6 * s.steps and x.kind in ("classes", "binary") and x.predicted]
+    if len(late) < 5 or s.steps < 100:
+        return None
+    said = sum((x.predicted for x in late), Counter[int]())
+    wanted = sum((x.wanted for x in late), Counter[int]())
+    top, share = wanted.most_common(1)[0][0], wanted.most_common(1)[0][1] / sum(wanted.values())
+    if len(wanted) < 2 or sum(said.values()) < 100:
+        return None
+    most = said.most_common(1)[0][1] / sum(said.values())
+    # knowing nothing says the commonest class, too: it is the loss's standing still that makes it a finding
+    if most < 0.999 or (share > 0.6 and s.end() < 0.97 * s.start()) or share > 0.98:
+        return None
+    return Finding(
+        "one-class",
+        f"class {said.most_common(1)[0][0]} is predicted for all samples; it is the target of "
+        f"{wanted[said.most_common(1)[0][0]] / sum(wanted.values()):.0%}",
+        "the output does not depend on the input any more" if share < 0.6 else f"class {top} drowns the others",
+        f"look at what came before this; weigh or resample the classes if one is {share:.0%} of all"
+        if share >= 0.6
+        else "look for dead or saturated units and for a learning rate that was too high at the start",
+        confidence=0.75,
+        evidence={"predicted": most, "commonest": share},
+    )

@@ -1,0 +1,45 @@
+"""Numbers that are not finite, and where they came from."""
+
+from __future__ import annotations
+
+from ..finding import Finding
+from ..signals import Signals
+from .reach import listed
+
+
+def judge(s: Signals) -> Finding | None:
+    """The first loss or gradient that was not finite, with the operation and layer that a replay found."""
+    found = s.not_finite
+    if found is None:
+        return None
+    what = "the loss" if found["where"] == "loss" else f"the gradient of {listed(found.get('gradients', []))}"
+    cause, remedy = (
+        "it is the loss function that makes it: its inputs are finite",
+        "look at what the loss divides by or takes log of",
+    )
+    if found.get("inputs"):
+        cause, remedy = (
+            "the inputs of that batch are not finite",
+            "look for missing values in the data; drop or fill them",
+        )
+    elif found.get("weights"):
+        cause = f"the weights were not finite before that step ({listed(found['weights'])}): an earlier update did it"
+        remedy = "lower the learning rate, warm it up, or clip the gradient"
+    elif found.get("operation"):
+        at = f" in {found['layer']}" if found["layer"] else ""
+        cause = f"{found['operation']}{at} makes it from finite inputs, the largest {found['largest_input']:.3g}"
+        remedy = (
+            "keep its inputs in its range: add a small constant, clamp, or scale them; in half precision, use bfloat16"
+        )
+    elif found["where"] == "gradient":
+        cause = "a slope that is infinite, such as that of sqrt or norm at 0, or a gradient that overflowed"
+        remedy = "add a small constant inside sqrt, norm or a division"
+    return Finding(
+        "not-finite",
+        f"{what} was not finite at step {found['step']}",
+        cause,
+        remedy,
+        since_step=found["step"],
+        confidence=0.95,
+        evidence=dict(found),
+    )

@@ -1,0 +1,71 @@
+"""Overfitting, with where to stop, and underfitting."""
+
+from __future__ import annotations
+
+import math
+from statistics import median
+
+from ..finding import Finding
+from ..signals import Signals
+
+BACK = 0.3
+"""Of what the validation loss had gained, lost again. Published rules (validation over training by a tenth) fire on
+every healthy run; runs to convergence give back a few hundredths."""
+
+
+def over(s: Signals) -> Finding | None:
+    """The validation loss has a low behind it and has given back much of its gain, while the training loss falls on."""
+    seen = [v for v in s.validation if math.isfinite(v[1])]
+    if len(seen) < 5:
+        return None
+    values = [v for _, v in seen]
+    low = min(range(len(values)), key=values.__getitem__)
+    top = max(s.start(), values[0])
+    now = median(values[-3:])
+    gained = top - values[low]
+    jitter = median(abs(b - a) for a, b in zip(values, values[1:])) if len(values) > 2 else 0.0
+    if low > len(values) - 4 or gained <= 0 or now - values[low] < max(BACK * gained, 2 * jitter * (low < 2)):
+        return None
+    at, train = seen[low][0], s.loss
+    then = median([x for x in train[max(0, at - 10) : at + 10] if math.isfinite(x)] or [math.nan])
+    if not s.end() < 0.9 * then or not s.end() < 0.7 * now:
+        return None
+    return Finding(
+        "overfitting",
+        f"the validation loss was lowest at step {at} ({values[low]:.3g}) and is {now:.3g} now, "
+        f"while the training loss fell on to {s.end():.3g}",
+        "the model learns the training data by heart: it is large for them, or is trained for long",
+        f"stop at step {at} (patience), or more data, augmentation, dropout, weight decay",
+        since_step=at,
+        confidence=0.9,
+        severe=False,
+        evidence={"stop_at": at, "validation": seen[-100:], "train": s.end()},
+    )
+
+
+FLAT = 0.03
+HIGH = 0.5
+
+
+def under(s: Signals) -> Finding | None:
+    """The training loss has come to rest high, validation is as high, and no other learning rate gets it lower."""
+    nothing, blocks = s.ignorance(), s.blocks()
+    if s.kind() != "classes" or not nothing > 0 or s.steps < 200 or len(s.validation) < 3 or not blocks:
+        return None
+    end, before = blocks[-1], blocks[6]
+    if not HIGH * nothing < end < 0.93 * nothing or before - end > FLAT * nothing:
+        return None
+    if abs(s.validation[-1][1] - end) > 0.1 * nothing:
+        return None
+    found = s.trial((0.1, 10.0)) if s.trial is not None else None
+    if found is None or any(min(o.losses) < end - 0.15 * nothing for o in found.outcomes):
+        return None
+    return Finding(
+        "underfitting",
+        f"the training loss rests at {end:.3g}, {end / nothing:.0%} of that of knowing nothing, and validation with it",
+        "the model is too small or too straight for the data",
+        "more layers or units, less weight decay or dropout, features that hold what is asked for",
+        confidence=0.65,
+        severe=False,
+        evidence={"train": end, "validation": s.validation[-1][1], "ignorance": nothing},
+    )

@@ -1,0 +1,83 @@
+"""Parameters that training does not reach."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..finding import Finding
+from ..signals import Signals
+
+
+def not_in_optimizer(s: Signals) -> Finding | None:
+    """They ask for a gradient and are in the loss's graph, but nothing moves them. Frozen ones do not ask."""
+    now, then = s.facts.get("versions_now"), s.facts["versions"]
+    if s.steps < 5 or now is None:
+        return None
+    still = [
+        p.name
+        for p, a, b in zip(s.parameters, then, now)
+        if p.asks and not p.trained and p.order >= 0 and a == b  # else another optimizer has them
+    ]
+    if not still:
+        return None
+    total = sum(np.prod(p.shape) for p in s.parameters if p.asks)
+    share = sum(np.prod(p.shape) for p in s.parameters if p.name in still) / max(1, total)
+    return Finding(
+        "parameters-not-in-optimizer",
+        f"{len(still)} parameters that get gradients are in no optimizer ({listed(still)}), {share:.0%} of all",
+        "the optimizer was made from a part of the model, or before a layer was added or replaced",
+        "make the optimizer from model.parameters() after the model is whole; freeze what is to stay by "
+        "requires_grad_(False)",
+        since_step=0,
+        confidence=0.85,
+        evidence={"parameters": still, "share": float(share)},
+    )
+
+
+def no_gradient(s: Signals) -> Finding | None:
+    """In the optimizer and never a gradient: None, or zero throughout, in all samples.
+
+    Excused: a bias before a batch norm (its gradient is zero but for rounding), an embedding, what starts behind a
+    weight of zeros as residual branches do (its gradient comes later), and where all gradients are zero."""
+    if len(s.samples) < 5 or s.steps < 20:
+        return None
+    grads = np.stack([sample.grad for sample in s.samples])
+    last = grads[len(grads) // 2 :]
+    if not (np.nan_to_num(last) > 0).any():
+        return None
+    found, absent = [], []
+    for i, p in enumerate(s.parameters):
+        if (
+            not p.trained
+            or not p.asks
+            or p.kind == "embedding"
+            or (p.kind == "bias" and p.follows in ("batchnorm", "norm"))
+        ):
+            continue
+        if np.isnan(grads[:, i]).all():
+            absent.append(p.name)
+        elif p.kind in ("weight", "norm") and p.order >= 0 and not (np.nan_to_num(grads[:, i]) > 0).any():
+            found.append(p.name)
+    dead = {name for name, rows in s.dead.items() if all(r.all() for r in rows)}
+    relu = {p.name for p in s.parameters if p.follows == "relu"}
+    found = [name for name in found if name not in dead & relu]
+    if not absent and not found:
+        return None
+    names = absent or found
+    how = "never got a gradient" if absent else "got a gradient of zero at every step"
+    return Finding(
+        "no-gradient",
+        f"{len(names)} parameters in the optimizer {how}: {listed(names)}",
+        "the loss does not depend on them: the layer is not used in forward, or detach(), .data, no_grad() or an "
+        "operation without a slope (argmax, round, a comparison) cuts them off",
+        "use them in forward, remove what cuts the graph, or freeze them on purpose",
+        since_step=0,
+        confidence=0.9,
+        severe=len(names) > 1 or bool(found),
+        evidence={"none": absent, "zero": found},
+    )
+
+
+def listed(names: list[str], limit: int = 4) -> str:
+    """Some names in words."""
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")

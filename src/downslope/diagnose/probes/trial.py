@@ -1,0 +1,125 @@
+"""Would another learning rate do better? Short forked runs on the last batches, made when a report is asked for.
+
+Only where the loss was read off its graph and the output of the model is what it took, so that a step can be made anew
+without the user's loop. Costs repeats x rates x steps, once; the run itself is not touched."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections import deque
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ..whatif import Verdict, learning_rates, what_if
+from .losses import Found
+from .origin import tensors
+
+LOSSES = {
+    "classes": lambda out, y, dim: F.cross_entropy(out.movedim(dim, 1) if out.ndim > 1 else out, y),
+    "binary": lambda out, y, dim: F.binary_cross_entropy_with_logits(out, y),
+    "values": lambda out, y, dim: F.mse_loss(out, y),
+}
+KEPT, BYTES = 16, 64 << 20
+REPEATS, STEPS, MORE = 3, 12, 40
+START = 20_000_000
+"""Numbers in a model whose start is kept, a copy of it."""
+
+
+class Trial:
+    """The last batches with their targets, and the runs forked on them."""
+
+    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer):
+        self.model, self.optimizer = model, optimizer
+        self.batches: deque[tuple[Any, Any, str, torch.Tensor, int]] = deque(maxlen=KEPT)
+        self.usable: bool | None = None
+        self.answers: dict[tuple[Any, ...], Verdict | None] = {}
+        self.start: dict[str, torch.Tensor] | None = None
+        self.top = 0.0  # the highest learning rate so far
+        whole = sum(t.numel() for t in model.state_dict().values() if isinstance(t, torch.Tensor))
+        if whole <= START and not optimizer.state:
+            self.start = {k: v.detach().clone() for k, v in model.state_dict().items() if isinstance(v, torch.Tensor)}
+
+    def keep(self, batch: tuple[Any, Any] | None, output: Any, found: Found) -> None:
+        """Take a batch, if a step could be made from it."""
+        if batch is None or found.targets is None or found.kind not in LOSSES or self.usable is False:
+            return
+        if self.usable is None:
+            self.usable = _same(output, found)
+            if not self.usable:
+                return
+        size = sum(t.numel() * t.element_size() for t in tensors(batch))
+        if size * KEPT > BYTES and len(self.batches) * size > BYTES:
+            self.batches.popleft()
+        self.batches.append((*batch, found.kind, found.targets, found.dim))
+
+    def rates(self, factors: tuple[Any, ...]) -> Verdict | None:
+        """What comes of the learning rate times each factor, from here, or after a first "start", from the weights that
+        the run began with; None if that cannot be tried."""
+        if len(self.batches) < 2 or not self.usable:
+            return None
+        if factors not in self.answers:
+            kept = list(self.batches)
+            model, optimizer, steps = self.model, self.optimizer, STEPS
+            numbers = [f for f in factors if f != "start"]
+            if len(numbers) < len(factors):
+                twins = self._from_start()
+                if twins is None:
+                    self.answers[factors] = None
+                    return None
+                (model, optimizer), steps = twins, MORE
+            repeats = [[kept[(r * 5 + i * (r + 1)) % len(kept)] for i in range(steps)] for r in range(REPEATS)]
+            self.answers[factors] = what_if(
+                model, optimizer, _step, repeats, lambda m: _score(m, kept), learning_rates(numbers)
+            )
+        return self.answers[factors]
+
+    def _from_start(self) -> tuple[nn.Module, torch.optim.Optimizer] | None:
+        """Copies with the first weights, no states, and the highest learning rate that there was."""
+        if self.start is None:
+            return None
+        model, optimizer = copy.deepcopy((self.model, self.optimizer))
+        model.load_state_dict(self.start, strict=False)
+        optimizer.state.clear()
+        for group in optimizer.param_groups:
+            group["lr"] = self.top
+        return model, optimizer
+
+
+def _same(output: Any, found: Found) -> bool:
+    """Is the output of the model what the loss took?"""
+    if not isinstance(output, torch.Tensor) or found.scores is None or output.shape != found.scores.shape:
+        return False
+    with torch.no_grad():
+        out = output.detach()
+        own = F.log_softmax(out, found.dim) if found.kind == "classes" else out
+        return bool(torch.allclose(own.float(), found.scores.detach().float(), rtol=1e-3, atol=1e-4))
+
+
+def _loss(model: nn.Module, batch: Any) -> torch.Tensor:
+    args, kwargs, kind, targets, dim = batch
+    return LOSSES[kind](model(*args, **kwargs), targets, dim)  # type: ignore[no-untyped-call]
+
+
+def _step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Any) -> float:
+    optimizer.zero_grad()
+    loss = _loss(model, batch)
+    value = float(loss.detach())
+    if math.isfinite(value):
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    return value
+
+
+def _score(model: nn.Module, batches: Any) -> list[float]:
+    """In the mode that the model is in; what a forward pass does to its buffers is undone."""
+    kept = [b.clone() for b in model.buffers()]
+    with torch.no_grad():
+        try:
+            return [float(_loss(model, batch)) for batch in batches]
+        finally:
+            for b, before in zip(model.buffers(), kept):
+                b.copy_(before)
