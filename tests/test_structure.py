@@ -12,7 +12,8 @@ import downslope
 SOURCE = Path(downslope.__file__).parent
 ROAD = [
     "version", "errors", "rng", "layers",
-    "compiler", "formulas", "backends", "schedules", "optim", "diagnose", "tasks", "training", "check", "race", "report", "cli",
+    "compiler", "formulas", "backends", "schedules", "optim", "diagnose", "tasks", "training", "check", "race",
+    "landscape", "report", "cli",
 ]  # fmt: skip
 INSIDE_COMPILER = ["ops", "graph", "cut", "functions", "formula", "trace", "listing", "simplify", "transform", "plan"]
 FILES = sorted(SOURCE.rglob("*.py"))
@@ -56,7 +57,7 @@ PUBLIC = {
     "DownslopeError", "FormulaError", "RunError", "SettingError", "StateError", "Task", "__version__", "abs", "atan2",
     "check", "clip", "columns", "cos", "critical_point", "exp", "floor", "isfinite", "log", "maximum", "mean",
     "minimum", "newton_schulz", "norm", "optim", "optimizer", "race", "rows", "schedules", "sign", "sin", "sqrt",
-    "tanh", "train", "whatif", "where",
+    "tanh", "train", "watch", "whatif", "where",
 }  # fmt: skip
 
 
