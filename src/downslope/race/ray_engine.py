@@ -47,6 +47,7 @@ class OnRay:
         self._started = not ray.is_initialized()
         if self._started:
             _connect(ray, address, (workers or 1) * kit.threads)
+            _hush(ray)
         cuda = str(kit.common.get("device", "cpu")).startswith("cuda")
         self._need = {"CPU": kit.threads, **({"GPU": 1} if cuda else {})}
         try:
@@ -86,6 +87,7 @@ class OnRay:
         if self._started:
             self._started = False
             self._ray.shutdown()
+            _loud(self._ray)
 
     def _cancel(self) -> None:
         while self._running:
@@ -163,6 +165,24 @@ def _connect(ray: Any, address: str | None, wanted: int) -> None:
         ray.init("local", num_cpus=max(cores(), wanted), object_store_memory=STORE, include_dashboard=False, **quiet)
     except (ValueError, RuntimeError) as error:
         raise SettingError(f"ray_address={address!r}: {str(error).splitlines()[0]}") from None
+
+
+def _hush(ray: Any) -> None:
+    """Keep what Ray says of every process that dies, with pages of its logs, off standard output. No setting of Ray
+    does; where it has come to do it otherwise, it says it."""
+    module = ray._private.worker
+    if _LOUD not in vars(module) and hasattr(module, "print_to_stdstream"):
+        setattr(module, _LOUD, module.print_to_stdstream)
+        module.print_to_stdstream = lambda *_, **__: None
+
+
+def _loud(ray: Any) -> None:
+    module = ray._private.worker
+    if _LOUD in vars(module):
+        module.print_to_stdstream = vars(module).pop(_LOUD)
+
+
+_LOUD = "print_to_stdstream_before_downslope"
 
 
 def _failed(error: Exception) -> str:
