@@ -197,6 +197,17 @@ def test_the_report_is_written_beside_the_records_and_can_be_written_again(resul
     assert json.loads(json.dumps(again.board)) == json.loads(json.dumps(result.board)) and not again.interrupted
 
 
+def test_a_race_that_was_stopped_is_read_as_far_as_it_got(tmp_path):
+    stopped = make_result(tmp_path, only=20)
+    (tmp_path / "config.json").write_text(json.dumps(stopped.plan.as_json()))
+    (tmp_path / "records.jsonl").write_text("".join(json.dumps(record) + "\n" for record in stopped.records))
+    for board_is_there in (False, True):
+        again = read_result(tmp_path)
+        assert again.interrupted and not again.board["complete"] and again.board["finished"] == 20
+        assert not board_is_there or again.board["trials_expected"] == 32
+        (tmp_path / "board.json").write_text(json.dumps(stopped.board))
+
+
 def test_a_folder_without_a_race_is_said_to_have_none(tmp_path):
     with pytest.raises(RunError, match=r"no race in it"):
         read_result(tmp_path)

@@ -93,7 +93,8 @@ OUTSIDE = """() => {
   const wide = document.documentElement.clientWidth + 1, found = [];
   for (const text of document.querySelectorAll(".chart text")) {
     const box = text.getBoundingClientRect(), own = text.ownerSVGElement.getBoundingClientRect();
-    if (box.left < own.left - 2 || box.right > own.right + 2) found.push("chart: " + text.textContent);
+    const sides = [own.left - box.left, box.right - own.right, own.top - box.top, box.bottom - own.bottom];
+    if (Math.max(...sides) > 2) found.push("chart: " + text.textContent);
   }
   for (const each of document.querySelectorAll("td, th, p, li, h1, h2, h3, dd, summary")) {
     if (each.closest("nav, pre, thead") || !each.offsetWidth) continue;
@@ -175,6 +176,9 @@ def test_another_curve_another_clock_a_closer_look(reports, browser):
         assert page.locator("#curves .line").first.get_attribute("d") != before
         page.click("#clock-choice >> text=by seconds")
         assert "seconds of training" in page.locator("#curves").text_content()
+        page.locator("#curves svg").focus()
+        page.keyboard.press("ArrowRight")
+        assert page.locator("#curves .tip .head").inner_text() == "second 0.667"  # 60 of 180 steps, of 2 seconds
         assert page.get_by_role("button", name="by seconds").get_attribute("aria-pressed") == "true"
         for chart, near in (("rates", "near the best"), ("budget", "near the end")):
             before = page.locator(f"#{chart} .tick").all_text_contents()
