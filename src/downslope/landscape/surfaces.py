@@ -91,7 +91,7 @@ VALLEY = {
     "momentum": {"lr": 0.03, "momentum": 0.93},
     "nag": {"lr": 0.03, "momentum": 0.93},
     "adagrad": {"lr": 0.5},
-    "adadelta": {"lr": 40.0, "rho": 0.95, "eps": 1e-6},
+    "adadelta": {"lr": 20.0, "rho": 0.95, "eps": 1e-6},
     "rmsprop": {"lr": 0.03, "alpha": 0.9},
     "adam": {"lr": 0.1},
 }
