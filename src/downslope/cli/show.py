@@ -29,6 +29,7 @@ class Stage(StrEnum):
     graph = "graph"
     latex = "latex"
     llvm = "llvm"
+    javascript = "javascript"
     cost = "cost"
 
 
@@ -50,7 +51,7 @@ def show(
     ] = None,
     stage: Annotated[
         Stage | None,
-        typer.Option("--as", metavar="STAGE", help="formula (the default), graph, latex, llvm or cost."),
+        typer.Option("--as", metavar="STAGE", help="formula (the default), graph, latex, llvm, javascript or cost."),
     ] = None,
     around: Annotated[
         str,
@@ -74,6 +75,7 @@ def show(
     graph: what runs once per step, and what for each element.
     latex: as a paper writes it.
     llvm: the kernel, before it is compiled.
+    javascript: a step for a web page, as in the playground.
     cost: the bytes and operations of a step for each parameter.
     """
     from ..compiler.trace import trace

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..backends import llvm
+from ..backends.javascript import javascript
 from ..backends.latex import latex
 from ..compiler.graph import Graph
 from ..compiler.listing import listing
@@ -23,9 +24,10 @@ BYTES = {"float32": 4, "float64": 8}
 STAGES: dict[str, Callable[[Graph, str], str]] = {
     "graph": lambda graph, dtype: listing(graph),
     "latex": lambda graph, dtype: latex(graph),
+    "javascript": lambda graph, dtype: javascript(graph),
     "llvm": lambda graph, dtype: _kernels(graph, REAL[dtype]),
 }
-LANGUAGES = {"formula": "python", "graph": "python", "latex": "latex", "llvm": "llvm"}
+LANGUAGES = {"formula": "python", "graph": "python", "latex": "latex", "llvm": "llvm", "javascript": "javascript"}
 
 
 def console() -> Console:
@@ -37,7 +39,7 @@ def console() -> Console:
 
 
 def text(graph: Graph, stage: str, dtype: str) -> str:
-    """A graph as `graph`, `latex` or `llvm`, the last for parameters of a dtype."""
+    """A graph as `graph`, `latex`, `llvm` or `javascript`, the third for parameters of a dtype."""
     return STAGES[stage](graph, dtype)
 
 
@@ -123,7 +125,7 @@ def print_catalogue(console: Console, rows: list[dict[str, Any]]) -> None:
     for title, torch in (("As in torch.optim: names, settings, results, checkpoints", True), ("More", False)):
         group = list(_lines([row for row in rows if row["torch"] is torch]))
         _put(console, Text(title, style="dim"), draw(group, width), "")
-    _put(console, "downslope show NAME prints a formula; --as graph, latex, llvm or cost its other stages.")
+    _put(console, "downslope show NAME prints a formula; --as graph, latex, llvm, javascript or cost its other stages.")
 
 
 Line = tuple[str, str, str, str]
