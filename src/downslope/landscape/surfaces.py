@@ -99,8 +99,8 @@ SADDLE = {
     "sgd": {"lr": 0.01},
     "momentum": {"lr": 0.01, "momentum": 0.9},
     "nag": {"lr": 0.01, "momentum": 0.9},
-    "adagrad": {"lr": 0.12},
-    "adadelta": {"lr": 10.0, "rho": 0.95, "eps": 1e-6},
+    "adagrad": {"lr": 0.08},
+    "adadelta": {"lr": 3.0, "rho": 0.95, "eps": 1e-6},
     "rmsprop": {"lr": 0.01, "alpha": 0.95},
     "adam": {"lr": 0.02},
 }
@@ -113,11 +113,11 @@ _TABLE = (
     ),
     Surface(
         "long-valley", lambda x, y: 8 * x**2 + 0.3 * (sqrt(1 + y**2) - 1), "8 x² + 0.3 (√(1 + y²) − 1)",
-        ((-1.0, 1.0), (-4.5, 1.5)), ((0, 0),), (-0.75, -3.8),
+        ((-1.0, 1.0), (-1.5, 4.5)), ((0, 0),), (-0.75, 3.8),
         "steep walls and a floor of nearly even slope, after Radford 2014, whose formula is unknown", classic=VALLEY,
     ),
     Surface(
-        "saddle", lambda x, y: 6 * x**2 - 2 * y**2, "6 x² − 2 y²", ((-1.0, 1.0), (-1.5, 1.5)), (), (-0.9, 1e-3),
+        "saddle", lambda x, y: 6 * x**2 - 2 * y**2, "6 x² − 2 y²", ((-1.0, 1.0), (-1.5, 1.5)), (), (-0.9, -1e-3),
         "the plainest strict saddle, in the proportions of Radford 2014", steps=120, classic=SADDLE, saddles=((0, 0),),
     ),
     Surface(
