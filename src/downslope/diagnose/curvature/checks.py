@@ -57,7 +57,8 @@ def examine(objective: Objective, generator: torch.Generator, radius: float) -> 
         return Examined(tuple(checks), value, resolution)
     apart = float((once - twice).abs().max())
     if apart > 4 * objective.eps * max(abs(value), float(once.abs().max()), UNIT):
-        checks.append(Check("deterministic", False, _random(objective, value, again)))
+        text = f"two evaluations of the loss give {value:.8g} and {again:.8g}"
+        checks.append(Check("deterministic", False, _random(objective, text)))
         return Examined(tuple(checks), value, resolution)
     checks.append(Check("deterministic", True, f"two evaluations of the loss give {value:.6g}, {_same(apart)}"))
     resolution = max(resolution, 4 * apart)
@@ -67,6 +68,10 @@ def examine(objective: Objective, generator: torch.Generator, radius: float) -> 
         text = f"the loss is {value:.6g}, but {bad} of {objective.size} elements of its gradient are nan or infinite"
         return Examined((*checks, Check("finite", False, text)), value, resolution, broken=True)
     checks.append(Check("finite", True, "loss and gradient are finite"))
+    moved = float(torch.linalg.vector_norm(objective.whole_gradient() - gradient))
+    if moved > 1e3 * objective.eps * max(float(torch.linalg.vector_norm(gradient)), UNIT):  # the loss may not show it
+        text = f"two evaluations of the gradient differ by {moved:.2g}"
+        return Examined((*checks, Check("deterministic", False, _random(objective, text))), value, resolution)
     u, v = objective.random(generator), objective.random(generator)
     found = products(objective, u)
     at_u = found(u)
@@ -89,8 +94,7 @@ def _same(apart: float) -> str:
     return "bit for bit" if apart == 0 else f"within {apart:.1g}"
 
 
-def _random(objective: Objective, value: float, again: float) -> str:
-    text = f"two evaluations of the loss give {value:.8g} and {again:.8g}"
+def _random(objective: Objective, text: str) -> str:
     modules = objective.model.named_modules() if objective.model is not None else ()
     drops = [n for n, m in modules if isinstance(m, nn.modules.dropout._DropoutNd) and m.training and m.p > 0]
     if drops:
@@ -136,8 +140,10 @@ def _agreement(
         text = f"the gradient jumps by {2 * jump:.2g} right here: the loss has a kink at this point"
         return found, jump, Check("agreement", True, text)
     apart, h = min((float(torch.linalg.vector_norm(d - at_u)), h) for d, h in ((coarse, step), (fine, step / 8)))
-    if apart > 0.2 * max(size, float(torch.linalg.vector_norm(fine))) and apart * h > noise:
-        if not (own := _own_functions(objective)):
+    own = _own_functions(objective)
+    allowed = (1e-3 if own else 0.2) * max(size, float(torch.linalg.vector_norm(fine)))
+    if apart > allowed and apart * h > noise:
+        if not own:
             text = (
                 f"differences at a step of {h:.1g} differ by {apart / size:.0%} from double backward: kinks, or steep"
             )
