@@ -94,8 +94,8 @@ def extremes(
     What can be handed over is told at `critical_point`. Stops when neither end is missed by more than `tolerance` of
     the largest magnitude, at the `confidence`, or after `products` Hessian-vector products: about 200 at 1e-3, 65 at
     1e-2. A small residual alone would not do: it belongs to some eigenvalue, not always to the last. Costs 8 bytes of
-    memory for each parameter and product, up to `memory` bytes, then it restarts. Everything is left as it was, bit for bit. Raises SettingError for what cannot
-    be read."""
+    memory for each parameter and product, up to `memory` bytes, then it restarts. Everything is left as it was, bit for
+    bit. Raises SettingError for what cannot be read."""
     who = "extremes"
     objective = read(what, model, data, train=train, batches=batches, who=who)
     check_share("confidence", confidence, who)
