@@ -16,7 +16,7 @@ from downslope.race.entrants import DEFAULT
 from downslope.race.plan import Plan
 from downslope.race.prepare import prepare
 from downslope.race.result import Several
-from downslope.report.colours import ORDER, style
+from downslope.report.colours import COLOURS, ORDER, style
 from downslope.report.command import command
 from downslope.report.files import read_result, write_report
 from downslope.report.html import html
@@ -55,8 +55,8 @@ def contrast(one, two):
 def test_every_optimizer_has_its_own_style_and_the_default_ones_their_own_colour():
     from downslope.optim import OPTIMIZERS
 
-    assert OPTIMIZERS.keys() <= set(ORDER)
-    assert len({style(name) for name in ORDER}) == len(ORDER) == 42
+    assert len({style(name) for name in ORDER}) == len(ORDER) <= 7 * 36
+    assert all(style(name).colour in COLOURS for name in OPTIMIZERS)
     assert len({style(name).colour for name in DEFAULT}) == len(DEFAULT)
     assert style("of my own") == style("of my own")
 
@@ -129,7 +129,7 @@ def test_the_page_is_one_file_with_the_verdict_first(result):
 def test_hostile_names_stay_text(result):
     page = html(result)
     assert "<script>alert" not in page and "&lt;/script&gt;&lt;script&gt;alert(1)" in page
-    assert page.count("</script>") == page.count("<script>") == 3
+    assert page.count("</script>") == page.count("<script>") == 4
 
 
 @pytest.mark.parametrize("only", [0, 3, 20])
@@ -237,7 +237,7 @@ def test_several_tasks_of_which_one_is_missing_have_none(tmp_path):
 
 def test_hostile_names_stay_text_over_several_tasks(tmp_path):
     page = several_html(make_several(tmp_path, ("adam", HOSTILE)))
-    assert "<script>alert" not in page and page.count("</script>") == 3
+    assert "<script>alert" not in page and page.count("</script>") == 4
 
 
 # ---- the command

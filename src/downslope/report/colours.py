@@ -20,14 +20,16 @@ COLOURS = (GREY, SKY, BLUE, GREEN, ORANGE, PURPLE, RED)
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 MARKERS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "pentagon")
 
-# Each block of seven uses every colour once, and each block has its own dash and marker.
+# Each block of seven uses every colour once, and each block has its own pair of dash and marker.
 ORDER = (
     *("sgd", "momentum", "nag", "adagrad", "adadelta", "rmsprop", "adam"),
     *("asgd", "radam", "nadam", "yogi", "lion", "amsgrad", "adamw"),
     *("rprop", "qhm", "qhadam", "adan", "signum", "adabelief", "adamax"),
     *("rootmeansquare", "adopt", "muon", "shampoo", "sophia", "lamb", "ademamix"),
-    *("schedulefreesgd", "soap", "adafactor", "prodigy", "lars", "mars", "schedulefreeadamw"),
-    *("lbfgs", "galore", "adamini", "dadaptation", "came", "tiger", "psgd"),
+    *("schedulefreesgd", "lars", "mars", "schedulefreeadamw", "tiger", "aggmo", "accsgd"),
+    *("pid", "pnm", "rmsproptf", "madgrad", "kate", "ftrl", "nadamw"),
+    *("laprop", "adapnm", "adabound", "amsbound", "adamod", "padam", "diffgrad"),
+    *("signsgd", "grams", "ano", "novograd", "fromage", "adamnorm", "stableadamw"),
 )
 
 
@@ -39,6 +41,6 @@ class Style(NamedTuple):
 
 def style(name: str) -> Style:
     """The style of an optimizer; one that is not in the table gets one by its name, the same in every session."""
-    place = ORDER.index(name) if name in ORDER else zlib.crc32(name.encode()) % len(ORDER)
+    place = ORDER.index(name) if name in ORDER else zlib.crc32(name.encode()) % (len(COLOURS) * len(DASHES) ** 2)
     block, colour = divmod(place, len(COLOURS))
-    return Style(COLOURS[colour], DASHES[block], MARKERS[block])
+    return Style(COLOURS[colour], DASHES[block % len(DASHES)], MARKERS[(block + block // len(DASHES)) % len(MARKERS)])

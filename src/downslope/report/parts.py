@@ -48,7 +48,7 @@ SHAPE = {
 def page(title: str, body: str, data: Mapping[str, Any], scripts: Iterable[str]) -> str:
     """A whole page that needs nothing else. `body` is HTML, `data` what the scripts draw, by the names they know."""
     given = "\n".join(f"const {name} = {inline(value)};" for name, value in data.items())
-    text = "\n".join(f"<script>{resource(name)}</script>" for name in ("charts.js", *scripts))
+    text = "\n".join(f"<script>{resource(name)}</script>" for name in ("charts.js", "controls.js", *scripts))
     return PAGE.format(title=escape(title), style=resource("style.css"), body=body, data=given, scripts=text)
 
 
