@@ -241,6 +241,7 @@ def around(value: float, error: float | None) -> str:
         return f"{_plain(value)} ± 0"
     power = math.floor(math.log10(error))
     decimals = max(0, -power + (round(error / 10**power, 6) < 2))
+    value = round(value, decimals) + 0.0  # -0.0004 is 0.000, not -0.000
     return f"{value:.{decimals}f} ± {error:.{decimals}f}"
 
 
