@@ -13,7 +13,7 @@ SOURCE = Path(downslope.__file__).parent
 ROAD = [
     "version", "errors", "rng", "layers",
     "compiler", "formulas", "backends", "schedules", "optim", "diagnose", "tasks", "training", "check", "race",
-    "landscape", "report", "cli",
+    "landscape", "report", "playground", "cli",
 ]  # fmt: skip
 INSIDE_COMPILER = ["ops", "graph", "cut", "functions", "formula", "trace", "listing", "simplify", "transform", "plan"]
 FILES = sorted(SOURCE.rglob("*.py"))

@@ -21,17 +21,22 @@ from .notation import NOTATION, SPARE, Symbol, choices, script, spelled
 
 def latex(graph: Graph) -> str:
     """The graph as an `aligned` environment, without the dollar signs around it."""
+    body = " \\\\[6pt]\n".join(f"{symbol} &= {value}" for symbol, value, _ in rows(graph))
+    return f"\\begin{{aligned}}\n{body}\n\\end{{aligned}}"
+
+
+def rows(graph: Graph) -> list[tuple[str, str, Node]]:
+    """The lines apart: what each defines, as what, and the node that has its value."""
     seen = _gradient(graph)
     labels = _labels(graph, seen)
     chosen = _lines(graph, labels)
     symbols = _symbols(graph, chosen, labels, seen)
     writer = _Writer(symbols)
-    lines = [f"{symbols[n]} &= {writer.line(n)}" for n in chosen]
+    lines = [(str(symbols[n]), writer.line(n), n) for n in chosen]
     for name, new in graph.outputs.items():
         if labels.get(new) != name and new is not seen:  # another value, or none, taken over as it is
-            lines.append(f"{symbols[tensor(name)].at('t')} &= {writer.write(new)[0]}")
-    body = " \\\\[6pt]\n".join(lines)
-    return f"\\begin{{aligned}}\n{body}\n\\end{{aligned}}"
+            lines.append((str(symbols[tensor(name)].at("t")), writer.write(new)[0], new))
+    return lines
 
 
 def _gradient(graph: Graph) -> Node:

@@ -211,6 +211,19 @@ def _in_file(path: Path, name: str | None) -> Formula:
     return read(_function(found[name]))
 
 
+def formulas_of(path: Path) -> list[Formula]:
+    """All formulas of a Python file. Raises FormulaError if it cannot be run or holds none."""
+    from ..compiler.formula import read
+
+    found = vars(_run(path))
+    names = _formulas(found)
+    if not names:
+        raise FormulaError(
+            f"{path}: holds no formula, a function such as `def momentum(p, g, v=0, *, lr=0.01, beta=0.9)`"
+        )
+    return [read(_function(found[name])) for name in names]
+
+
 def _formulas(found: dict[str, Any]) -> list[str]:
     """The names of a file's own formulas: optimizers made there and functions of p and g, else all its functions."""
     own = {name: value for name, value in found.items() if getattr(value, "__module__", None) == MODULE}
