@@ -99,7 +99,7 @@ def test_a_compiled_step_from_a_random_state_equals_eager_float64(name: str, dty
             for n in cut.tensors[2:]:
                 tensors[n] = tensors[n].abs() + 0.1  # sums of squares are positive
             tensors = {n: value.to(dtype) for n, value in tensors.items()}
-            meaning = eager.run(cut.graph, {n: v.double() for n, v in tensors.items()}, scalars)
+            meaning = eager.run(cut.graph, {n: v.to(torch.float64, copy=True) for n, v in tensors.items()}, scalars)
             updates = run_compiled(cut, tensors, scalars)
             for state, value in updates.items():
                 assert value == pytest.approx(float(meaning[state]), rel=1e-12)

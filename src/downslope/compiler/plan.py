@@ -56,6 +56,11 @@ class Plan:
             here = here.then
 
     @property
+    def handed_on(self) -> tuple[str, ...]:
+        """The states that this pass gives the old value of another tensor that it writes."""
+        return tuple(name for name, n in self.writes.items() if n.op == "tensor" and n.value in self.writes)
+
+    @property
     def needs_matrices(self) -> bool:
         """Whether it has a meaning for matrices alone."""
         return any(call.op == "newton_schulz" for here in self.passes for call in here.calls)

@@ -40,8 +40,9 @@ def run(plan: Plan, tensors: Mapping[str, torch.Tensor], slots: np.ndarray, tria
         if n.op == "where":
             args[1:] = [a if isinstance(a, torch.Tensor) else p.new_tensor(a, dtype=work) for a in args[1:]]
         values[n] = OPS[n.op].tensor(*args)
+    handed_on = {name: value(plan.writes[name]).clone() for name in plan.handed_on}  # before it is written over
     for name, n in plan.writes.items():
-        result = value(n)
+        result = handed_on[name] if name in handed_on else value(n)
         target = tensors[name].detach()
         if every:
             target.copy_(result) if isinstance(result, torch.Tensor) else target.fill_(result)

@@ -189,7 +189,10 @@ def _run_eagerly(member: Member, plan: Plan, grad: torch.Tensor, scalars: dict[s
         inputs = {name: tensors[name].to(work) for name in needed}
     else:  # what autograd keeps for the way back is overwritten here in the next step
         inputs = {name: tensors[name].to(work, copy=True) for name in needed}
-    for name, result in eager.evaluate(plan.writes, inputs, scalars).items():
+    results = eager.evaluate(plan.writes, inputs, scalars)
+    for name in plan.handed_on:  # before the old value is written over
+        results[name] = results[name].clone()  # type: ignore[union-attr]
+    for name, result in results.items():
         if isinstance(result, torch.Tensor):
             tensors[name].copy_(result)
         else:
