@@ -165,7 +165,11 @@ def kernel(plan: Plan, real: str, name: str) -> str:
     for block in (vector, scalar):
         _body(plan, block)
     return _module(
-        name, f"{plan.graph.name}: {', '.join(plan.reads)} -> {', '.join(plan.writes)}", head, vector, scalar
+        name,
+        f"{plan.graph.name}: {', '.join(plan.reads) or 'nothing'} -> {', '.join(plan.writes) or 'nothing'}",
+        head,
+        vector,
+        scalar,
     )
 
 
