@@ -10,6 +10,8 @@ from unittest import mock
 import pytest
 import torch
 
+from downslope.compiler.plan import program
+from downslope.formulas import FORMULAS
 from downslope.optim import CLASSES, Optimizer, batch
 from downslope.optim.classes import OTHERS
 
@@ -34,7 +36,11 @@ VARIANTS: dict[str, Variant] = {
     "radam": (CLASSES["RAdam"], {}),
     "rprop": (CLASSES["Rprop"], {}),
     "asgd": (CLASSES["ASGD"], {}),
-    **{formula: (CLASSES[name], {}) for name, formula in OTHERS.items()},
+    **{formula: (CLASSES[name], {}) for name, formula in OTHERS.items() if not program(FORMULAS[formula]).whole},
+}
+# Those that look at whole tensors, in more than one pass.
+WHOLE_VARIANTS: dict[str, Variant] = {
+    formula: (CLASSES[name], {}) for name, formula in OTHERS.items() if formula not in VARIANTS
 }
 # Those that take matrices only.
 MATRIX_VARIANTS: dict[str, Variant] = {

@@ -9,7 +9,6 @@ with torch's default dtype at float64, as torch and the packages keep some of th
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -18,43 +17,8 @@ import pytorch_optimizer
 import schedulefree
 import torch
 
-Rule = Callable[..., torch.Tensor]
-
-
-@dataclass(frozen=True)
-class Reference:
-    """How to make the other optimizer, and what of it can be compared.
-
-    `make(params, **settings)` takes the formula's own names of settings; its defaults are the formula's defaults, so a
-    test without settings compares those too. `states` maps the formula's states to the keys of the other's state that
-    hold the same values.
-    """
-
-    formula: str
-    make: Callable[..., torch.optim.Optimizer]
-    settings: tuple[dict[str, Any], ...]
-    source: str
-    states: dict[str, str]
-    shapes: tuple[tuple[int, ...], ...] = ((7, 6), (5,), ())
-
-    @property
-    def is_torch(self) -> bool:
-        return self.source.startswith("torch.optim.")
-
-
-class Transcribed(torch.optim.Optimizer):
-    """`rule(p, g, memory, **settings)` gives the new p; `memory` is the parameter's own dictionary."""
-
-    def __init__(self, params: Any, rule: Rule, **settings: Any):
-        super().__init__(params, settings)
-        self.rule = rule
-
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:
-        for group in self.param_groups:
-            settings = {key: group[key] for key in self.defaults}
-            for p in group["params"]:
-                p.copy_(self.rule(p.clone(), p.grad.clone(), self.state[p], **settings))
+from reference import ADAM, DECAYED, Reference, Transcribed, of_package, of_torch, transcribed
+from references_variants import VARIANTS
 
 
 def heavy_ball(p: torch.Tensor, g: torch.Tensor, memory: dict, lr: float = 0.01, momentum: float = 0.9) -> torch.Tensor:
@@ -154,34 +118,13 @@ def qhadam(params: Any, **settings: Any) -> torch.optim.Optimizer:
     return optimizer
 
 
-def _torch(formula: str, name: str, *settings: dict[str, Any], states: str = "", **fixed: Any) -> Reference:
-    make = partial(getattr(torch.optim, name), foreach=False, **fixed)
-    shown = ", ".join(f"{key}={value}" for key, value in fixed.items())
-    keys = {state: state for state in states.split()}
-    return Reference(formula, make, ({}, *settings), f"torch.optim.{name}" + (f"({shown})" if shown else ""), keys)
-
-
-def _package(formula: str, name: str, *settings: dict[str, Any], states: dict[str, str], **fixed: Any) -> Reference:
-    make = partial(getattr(pytorch_optimizer, name), foreach=False, **fixed)
-    return Reference(formula, make, ({}, *settings), f"pytorch_optimizer.{name}", states)
-
-
-def _transcribed(formula: str, rule: Rule, *settings: dict[str, Any], source: str, states: dict[str, str]) -> Reference:
-    return Reference(formula, partial(Transcribed, rule=rule), ({}, *settings), f"transcribed from {source}", states)
-
-
-ADAM = (
-    {"lr": 0.02, "betas": (0.8, 0.95), "eps": 1e-3},
-    {"lr": 0.1, "betas": (0.0, 0.5), "eps": 1e-12},
-)
-DECAYED = tuple(settings | {"weight_decay": decay} for settings, decay in zip(ADAM, (0.0, 0.3)))
 RMSPROP = ({"lr": 0.05, "alpha": 0.8, "eps": 1e-3}, {"lr": 0.1, "alpha": 0.5, "eps": 1e-10})
 HEAVY = tuple(settings | {"momentum": momentum} for settings, momentum in zip(RMSPROP, (0.5, 0.99)))
 MOMENTA = ({"lr": 0.1, "momentum": 0.5}, {"lr": 0.02, "momentum": 0.99})
 
 TABLE = (
-    _torch("sgd", "SGD", {"lr": 0.1}),
-    _torch(
+    of_torch("sgd", "SGD", {"lr": 0.1}),
+    of_torch(
         "sgd_momentum",
         "SGD",
         *MOMENTA,
@@ -189,22 +132,22 @@ TABLE = (
         momentum=0.9,
         states="momentum_buffer",
     ),
-    _torch("sgd_nesterov", "SGD", *MOMENTA, momentum=0.9, nesterov=True, states="momentum_buffer"),
-    _transcribed(
+    of_torch("sgd_nesterov", "SGD", *MOMENTA, momentum=0.9, nesterov=True, states="momentum_buffer"),
+    transcribed(
         "momentum",
         heavy_ball,
         *MOMENTA,
         source="Sutskever et al. 2013, equations 1 and 2",
         states={"velocity": "velocity"},
     ),
-    _transcribed(
+    transcribed(
         "nag",
         accelerated,
         *MOMENTA,
         source="Sutskever et al. 2013, equations 3 and 4",
         states={"velocity": "velocity"},
     ),
-    _package(
+    of_package(
         "qhm",
         "QHM",
         {"lr": 0.1, "momentum": 0.5, "nu": 0.3},
@@ -215,31 +158,31 @@ TABLE = (
         nu=0.7,
         states={"momentum_buffer": "momentum_buffer"},
     ),
-    _torch(
+    of_torch(
         "adagrad",
         "Adagrad",
         {"lr": 0.1, "lr_decay": 0.1, "eps": 1e-3},
         {"lr": 0.5, "initial_accumulator_value": 0.1},
         states="sum",
     ),
-    _transcribed(
+    transcribed(
         "root_mean_square",
         mean_of_squares,
         {"lr": 0.1, "eps": 1e-3},
         source="its definition, the mean of all squares",
         states={"mean_square": "mean"},
     ),
-    _torch(
+    of_torch(
         "adadelta",
         "Adadelta",
         {"lr": 0.5, "rho": 0.95, "eps": 1e-3},
         {"rho": 0.5, "eps": 1e-8},
         states="square_avg acc_delta",
     ),
-    _torch("rmsprop", "RMSprop", *RMSPROP, states="square_avg"),
-    _torch("rmsprop_centered", "RMSprop", *RMSPROP, centered=True, states="square_avg grad_avg"),
-    _torch("rmsprop_momentum", "RMSprop", *HEAVY, momentum=0.9, states="square_avg momentum_buffer"),
-    _torch(
+    of_torch("rmsprop", "RMSprop", *RMSPROP, states="square_avg"),
+    of_torch("rmsprop_centered", "RMSprop", *RMSPROP, centered=True, states="square_avg grad_avg"),
+    of_torch("rmsprop_momentum", "RMSprop", *HEAVY, momentum=0.9, states="square_avg momentum_buffer"),
+    of_torch(
         "rmsprop_centered_momentum",
         "RMSprop",
         *HEAVY,
@@ -247,12 +190,12 @@ TABLE = (
         centered=True,
         states="square_avg momentum_buffer grad_avg",
     ),
-    _torch("adam", "Adam", *ADAM, states="exp_avg exp_avg_sq"),
-    _torch("adamw", "AdamW", *DECAYED, states="exp_avg exp_avg_sq"),
-    _torch("amsgrad", "Adam", *ADAM, amsgrad=True, states="exp_avg exp_avg_sq max_exp_avg_sq"),
-    _torch("amsgradw", "AdamW", *DECAYED, amsgrad=True, states="exp_avg exp_avg_sq max_exp_avg_sq"),
-    _torch("adamax", "Adamax", *ADAM, states="exp_avg exp_inf"),
-    _torch(
+    of_torch("adam", "Adam", *ADAM, states="exp_avg exp_avg_sq"),
+    of_torch("adamw", "AdamW", *DECAYED, states="exp_avg exp_avg_sq"),
+    of_torch("amsgrad", "Adam", *ADAM, amsgrad=True, states="exp_avg exp_avg_sq max_exp_avg_sq"),
+    of_torch("amsgradw", "AdamW", *DECAYED, amsgrad=True, states="exp_avg exp_avg_sq max_exp_avg_sq"),
+    of_torch("adamax", "Adamax", *ADAM, states="exp_avg exp_inf"),
+    of_torch(
         "nadam",
         "NAdam",
         *ADAM,
@@ -260,7 +203,7 @@ TABLE = (
         {"momentum_decay": 0.0, "betas": (0.95, 0.99)},
         states="exp_avg exp_avg_sq mu_product",
     ),
-    _torch(
+    of_torch(
         "radam",
         "RAdam",
         *ADAM,
@@ -268,7 +211,7 @@ TABLE = (
         *({"lr": 0.02, "betas": (0.9, beta2)} for beta2 in (0.6, 0.67, 0.9, 0.9999)),
         states="exp_avg exp_avg_sq",
     ),
-    _transcribed(
+    transcribed(
         "yogi",
         yogi,
         *ADAM,
@@ -284,7 +227,7 @@ TABLE = (
         "adabelief_pytorch.AdaBelief(rectify=False), by the authors",
         {"exp_avg": "exp_avg", "exp_avg_var": "exp_avg_var"},
     ),
-    _package(
+    of_package(
         "adan",
         "Adan",
         {"lr": 0.02, "betas": (0.9, 0.8, 0.95), "eps": 1e-3, "weight_decay": 0.3},
@@ -322,22 +265,22 @@ TABLE = (
         "pytorch_optimizer.QHAdam with its counts in float64",
         {},
     ),
-    _torch(
+    of_torch(
         "rprop",
         "Rprop",
         {"lr": 0.1, "etas": (0.3, 1.9), "step_sizes": (1e-2, 0.3)},
         {"lr": 1e-3, "etas": (0.9, 1.1)},
         states="prev step_size",
     ),
-    _package("signum", "SignSGD", *MOMENTA, lr=0.01, states={"momentum_buffer": "momentum_buffer"}),
-    _package(
+    of_package("signum", "SignSGD", *MOMENTA, lr=0.01, states={"momentum_buffer": "momentum_buffer"}),
+    of_package(
         "lion",
         "Lion",
         {"lr": 0.02, "betas": (0.5, 0.8), "weight_decay": 0.3},
         {"lr": 0.01, "betas": (0.95, 0.98)},
         states={"exp_avg": "exp_avg"},
     ),
-    _torch(
+    of_torch(
         "asgd",
         "ASGD",
         {"lr": 0.1, "lambd": 0.05, "alpha": 0.5, "t0": 10},
@@ -374,6 +317,7 @@ def _moonlight(rows: int, columns: int) -> float:
 
 TABLE = (
     *TABLE,
+    *VARIANTS,
     _schedule_free(
         "schedule_free_sgd",
         "SGDScheduleFree",

@@ -14,7 +14,8 @@ from downslope.compiler.graph import Graph, walk
 from downslope.compiler.ops import EVERY
 from downslope.compiler.trace import trace
 from downslope.formulas import FORMULAS
-from references import CASES, REFERENCES, Reference
+from reference import Reference
+from references import CASES, REFERENCES
 
 STEPS = 50
 SCALAR_STATES = {
@@ -22,6 +23,11 @@ SCALAR_STATES = {
     "asgd": ("eta", "mu"),
     "schedule_free_sgd": ("weight_sum", "lr_max"),
     "schedule_free_adamw": ("weight_sum", "lr_max"),
+    "laprop": ("exp_avg_lr",),
+    "adabound": ("base_lr",),
+    "amsbound": ("base_lr",),
+    "novograd": ("exp_avg_sq",),
+    "adamnorm": ("exp_grad_norm",),
 }
 
 
@@ -132,7 +138,7 @@ def test_docstring_names_its_source(name: str) -> None:
     first, *rest = read(FORMULAS[name]).doc.splitlines()
     assert re.search(r"\b(19|20)\d\d\b", first), "the year of the paper is missing"
     assert re.search(
-        r"arXiv:\d{4}\.\d{4,5}|\d+\(\d+\)|JMLR \d+|ICML|ICLR|NeurIPS|ICNN|Coursera|Doklady|github.io", first
+        r"arXiv:\d{4}\.\d{4,5}|\d+\(\d+\)|JMLR \d+|ICML|ICLR|NeurIPS|ICNN|CVPR|KDD|Coursera|Doklady|github", first
     )
     assert rest[:1] in ([], [""]) and len(first) <= 116
 

@@ -13,6 +13,7 @@ from downslope.formulas import FORMULAS
 from optim_cases import (
     MATRIX_VARIANTS,
     VARIANTS,
+    WHOLE_VARIANTS,
     Variant,
     eagerly,
     every_variant,
@@ -21,7 +22,8 @@ from optim_cases import (
     parameters_for,
     take_steps,
 )
-from references import CASES, Reference
+from reference import Reference
+from references import CASES
 from test_formulas import named
 
 STEPS = 50
@@ -36,7 +38,7 @@ def float64() -> Iterator[None]:
 
 
 def test_each_formula_has_a_class() -> None:
-    every = VARIANTS | MATRIX_VARIANTS
+    every = VARIANTS | WHOLE_VARIANTS | MATRIX_VARIANTS
     assert every.keys() == FORMULAS.keys()
     for name, (cls, settings) in every.items():
         optimizer = cls(parameters_for(cls), **settings)
@@ -47,7 +49,7 @@ def test_each_formula_has_a_class() -> None:
 @pytest.mark.parametrize("case", CASES, ids=named)
 def test_equals_the_reference(case: tuple[Reference, dict[str, Any]]) -> None:
     reference, settings = case
-    cls, choice = (VARIANTS | MATRIX_VARIANTS)[reference.formula]
+    cls, choice = (VARIANTS | WHOLE_VARIANTS | MATRIX_VARIANTS)[reference.formula]
     their_params, our_params = (parameters(*reference.shapes, dtype=torch.float64) for _ in range(2))
     theirs = reference.make(their_params, **settings)
     ours = cls(our_params, **{**choice, **settings})

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import adagrad, adam, averaging, matrix, sgd, sign
+from . import adagrad, adam, averaging, bounded, layerwise, matrix, sgd, sign, variants
 
 FORMULAS: dict[str, Callable[..., Any]] = {
     function.__name__: function
@@ -21,6 +21,10 @@ FORMULAS: dict[str, Callable[..., Any]] = {
         sgd.momentum,
         sgd.nag,
         sgd.qhm,
+        sgd.aggmo,
+        sgd.accsgd,
+        sgd.pid,
+        sgd.pnm,
         adagrad.adagrad,
         adagrad.root_mean_square,
         adagrad.adadelta,
@@ -28,6 +32,10 @@ FORMULAS: dict[str, Callable[..., Any]] = {
         adagrad.rmsprop_centered,
         adagrad.rmsprop_momentum,
         adagrad.rmsprop_centered_momentum,
+        adagrad.rmsprop_tf,
+        adagrad.madgrad,
+        adagrad.kate,
+        adagrad.ftrl,
         adam.adam,
         adam.adamw,
         adam.amsgrad,
@@ -41,9 +49,28 @@ FORMULAS: dict[str, Callable[..., Any]] = {
         adam.adopt,
         adam.ademamix,
         adam.qhadam,
+        variants.nadamw,
+        variants.laprop,
+        variants.adapnm,
+        bounded.adabound,
+        bounded.amsbound,
+        bounded.adamod,
+        bounded.padam,
+        bounded.diffgrad,
         sign.rprop,
         sign.signum,
         sign.lion,
+        sign.sign_sgd,
+        sign.tiger,
+        sign.grams,
+        sign.ano,
+        layerwise.lars,
+        layerwise.lamb,
+        layerwise.novograd,
+        layerwise.fromage,
+        layerwise.adamnorm,
+        layerwise.stableadamw,
+        layerwise.mars,
         averaging.asgd,
         averaging.schedule_free_sgd,
         averaging.schedule_free_adamw,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..compiler.functions import sqrt
+from ..compiler.functions import abs, sign, sqrt, where
 
 
 def adagrad(p, g, sum="initial_accumulator_value", *, t, lr=1e-2, lr_decay=0, initial_accumulator_value=0, eps=1e-10):
@@ -81,3 +81,51 @@ def rmsprop_centered_momentum(
     grad_avg = alpha * grad_avg + (1 - alpha) * g
     momentum_buffer = momentum * momentum_buffer + g / (sqrt(square_avg - grad_avg**2) + eps)
     return p - lr * momentum_buffer, square_avg, momentum_buffer, grad_avg
+
+
+def rmsprop_tf(p, g, square_avg=1, momentum_buffer=0, *, lr=1e-2, alpha=0.9, momentum=0.9, eps=1e-10):
+    """Tieleman & Hinton 2012, Coursera lecture 6e, as TensorFlow 1 has it and EfficientNet is trained with.
+
+    The average starts at 1, eps stands inside the root, and lr inside the momentum: all three unlike
+    torch.optim.RMSprop, `rmsprop_momentum`. Defaults are those of timm's RMSpropTF, with TensorFlow's usual momentum.
+    """
+    square_avg = alpha * square_avg + (1 - alpha) * g**2
+    momentum_buffer = momentum * momentum_buffer + lr * g / sqrt(square_avg + eps)
+    return p - momentum_buffer, square_avg, momentum_buffer
+
+
+def madgrad(p, g, grad_sum_sq=0, s=0, x0="p", *, t, lr=1e-2, momentum=0.9, eps=1e-6):
+    """Defazio & Jelassi 2021, arXiv:2101.11075, Algorithm 1: dual averaging with cube roots, and momentum.
+
+    As the authors' code with its defaults, which adds eps to lr as well as to the root. The iterate is an average of
+    points that are each computed from where the training began, x0: moving p by hand in between is undone.
+    """
+    rate = (lr + eps) * sqrt(t)
+    grad_sum_sq = grad_sum_sq + rate * g**2
+    s = s + rate * g
+    z = x0 - s / (grad_sum_sq ** (1 / 3) + eps)
+    return momentum * p + (1 - momentum) * z, grad_sum_sq, s, x0
+
+
+def kate(p, g, m=0, b=0, *, lr=1e-3, eta=0.9, eps=1e-8):
+    """Choudhury et al. 2024, arXiv:2403.02648, Algorithm 1: Adagrad without the root under g, so invariant to scale.
+
+    As the authors' code with its defaults: m and b are the squares of the paper's. eta, in units of 1 / g**2, weighs
+    the squares in the numerator, which keeps the steps from shrinking too fast; eps is the paper's delta.
+    """
+    b = b + g**2
+    m = m + eta * g**2 + g**2 / (b + eps)
+    return p - lr * sqrt(m) * g / (b + eps), m, b
+
+
+def ftrl(p, g, z=0, n=0, *, lr=0.1, beta=1.0, lambda_1=0.0, lambda_2=0.0):
+    """McMahan et al. 2013, KDD, "Ad click prediction: a view from the trenches", Algorithm 1: FTRL-Proximal.
+
+    lambda_1 makes parameters exactly 0. The paper's alpha is lr here; its beta is 1, where most code has 0. The
+    first step forgets p, which the paper starts at 0: parameters that are to be kept need another rule.
+    """
+    sigma = (sqrt(n + g**2) - sqrt(n)) / lr
+    z = z + g - sigma * p
+    n = n + g**2
+    shrunk = (sign(z) * lambda_1 - z) / ((beta + sqrt(n)) / lr + lambda_2)
+    return where(abs(z) <= lambda_1, 0, shrunk), z, n

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..compiler.functions import clip, sign, where
+from ..compiler.functions import abs, clip, sign, sqrt, where
 
 
 def rprop(p, g, prev=0, step_size="lr", *, lr=1e-2, etas=(0.5, 1.2), step_sizes=(1e-6, 50)):
@@ -37,3 +37,46 @@ def lion(p, g, exp_avg=0, *, lr=1e-4, betas=(0.9, 0.99), weight_decay=0):
     update = sign(beta1 * exp_avg + (1 - beta1) * g)
     exp_avg = beta2 * exp_avg + (1 - beta2) * g
     return p - lr * (update + weight_decay * p), exp_avg
+
+
+def sign_sgd(p, g, *, lr=1e-3):
+    """Bernstein et al. 2018, arXiv:1802.04434, Algorithm 1: the sign of the gradient alone, without a state.
+
+    The paper has no default; each element moves by lr in each step.
+    """
+    return p - lr * sign(g)
+
+
+def tiger(p, g, m=0, *, lr=1e-3, beta=0.965, weight_decay=0.01):
+    """Su 2023, github.com/bojone/tiger: Lion with one beta, so that gradients can be accumulated in the momentum.
+
+    Names and defaults are the authors' code's. That also multiplies lr by the root mean square of the parameter, or by
+    a half for biases and norms, and skips gradients of nan: left out here, as in pytorch_optimizer.
+    """
+    m = beta * m + (1 - beta) * g
+    return p - lr * (sign(m) + weight_decay * p), m
+
+
+def grams(p, g, exp_avg=0, exp_avg_sq=0, *, t, lr=1e-3, betas=(0.9, 0.999), eps=1e-6, weight_decay=0):
+    """Cao et al. 2024, arXiv:2412.17107, Algorithm 1: Adam's step, as long as it is, in the direction of the gradient.
+
+    The sign is the gradient's, the size AdamW's; eps is the authors' code's, and the decay is decoupled. Where the
+    gradient is 0 only the decay acts.
+    """
+    beta1, beta2 = betas
+    exp_avg = beta1 * exp_avg + (1 - beta1) * g
+    exp_avg_sq = beta2 * exp_avg_sq + (1 - beta2) * g**2
+    size = abs(exp_avg / (1 - beta1**t)) / (sqrt(exp_avg_sq / (1 - beta2**t)) + eps)
+    return p - lr * (sign(g) * size + weight_decay * p), exp_avg, exp_avg_sq
+
+
+def ano(p, g, exp_avg=0, exp_avg_sq=0, *, t, lr=1e-4, betas=(0.92, 0.99), eps=1e-8):
+    """Kegreisz 2025, arXiv:2508.18258, Algorithm 1: the sign of the momentum, with the size of the gradient itself.
+
+    The opposite of `grams`: the direction is smooth, the size answers at once. The second moment is Yogi's with a
+    decay; it is corrected. betas are the paper's.
+    """
+    beta1, beta2 = betas
+    exp_avg = beta1 * exp_avg + (1 - beta1) * g
+    exp_avg_sq = beta2 * exp_avg_sq + (1 - beta2) * sign(g**2 - exp_avg_sq) * g**2
+    return p - lr * sign(exp_avg) * abs(g) / (sqrt(exp_avg_sq / (1 - beta2**t)) + eps), exp_avg, exp_avg_sq

@@ -440,6 +440,104 @@ class QHM(Optimizer):
         skip_nonfinite: bool = False,
     ) -> None: ...
 
+class AggMo(Optimizer):
+    """Lucas et al. 2019, arXiv:1804.00325, equation 2: the mean of three momenta, slow ones held back by fast ones.
+
+    betas are the paper's and its authors' code's default, which has any number of them and no default for lr: 0.1 is
+    where the paper's experiments look first. The velocities are sums, as in `sgd_momentum`.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.1,
+        betas: tuple[Setting, Setting, Setting] = (0.0, 0.9, 0.99),
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class AccSGD(Optimizer):
+    """Kidambi et al. 2018, arXiv:1803.05591, Algorithm 1: a short and a long step, and an average of both.
+
+    As the authors' code with its defaults but for lr, which has none there; constant is its smallConst. kappa is the
+    ratio of the long step to the short one, xi the statistical advantage, at most the root of kappa.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.01,
+        kappa: Setting = 1000.0,
+        xi: Setting = 10.0,
+        constant: Setting = 0.7,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class PID(Optimizer):
+    """An et al. 2018, CVPR, "A PID controller approach for stochastic optimization of deep networks", equation 13.
+
+    As the authors' code, whose I=5 and D=10 are the defaults here; its momentum has none and is 0.9 in its example. The
+    gradient is the proportional term, momentum the integral one, and an average of its changes the derivative one; the
+    first change is 0.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.001,
+        momentum: Setting = 0.9,
+        integral: Setting = 5.0,
+        derivative: Setting = 10.0,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class PNM(Optimizer):
+    """Xie et al. 2021, arXiv:2103.17182, Algorithm 1: positive-negative momentum, which makes the noise larger.
+
+    A momentum of the even steps and one of the odd, of which one is taken away from the other. As the authors' code
+    with its betas; beta2 is the paper's beta0. lr has no default there. pos_momentum is that of this step, neg_momentum
+    that of the step before; the authors' code swaps the tensors instead.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.01,
+        betas: tuple[Setting, Setting] = (0.9, 1.0),
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
 class RootMeanSquare(Optimizer):
     """Kingma & Ba 2015, arXiv:1412.6980, section 5 (AdaGrad): the second moment in the limit of beta2 = 1.
 
@@ -453,6 +551,104 @@ class RootMeanSquare(Optimizer):
         params: ParamsT = ...,
         lr: Setting = 0.01,
         eps: Setting = 1e-08,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class RMSpropTF(Optimizer):
+    """Tieleman & Hinton 2012, Coursera lecture 6e, as TensorFlow 1 has it and EfficientNet is trained with.
+
+    The average starts at 1, eps stands inside the root, and lr inside the momentum: all three unlike
+    torch.optim.RMSprop, `rmsprop_momentum`. Defaults are those of timm's RMSpropTF, with TensorFlow's usual momentum.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.01,
+        alpha: Setting = 0.9,
+        momentum: Setting = 0.9,
+        eps: Setting = 1e-10,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class MADGRAD(Optimizer):
+    """Defazio & Jelassi 2021, arXiv:2101.11075, Algorithm 1: dual averaging with cube roots, and momentum.
+
+    As the authors' code with its defaults, which adds eps to lr as well as to the root. The iterate is an average of
+    points that are each computed from where the training began, x0: moving p by hand in between is undone.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.01,
+        momentum: Setting = 0.9,
+        eps: Setting = 1e-06,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class KATE(Optimizer):
+    """Choudhury et al. 2024, arXiv:2403.02648, Algorithm 1: Adagrad without the root under g, so invariant to scale.
+
+    As the authors' code with its defaults: m and b are the squares of the paper's. eta, in units of 1 / g**2, weighs
+    the squares in the numerator, which keeps the steps from shrinking too fast; eps is the paper's delta.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.001,
+        eta: Setting = 0.9,
+        eps: Setting = 1e-08,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class FTRL(Optimizer):
+    """McMahan et al. 2013, KDD, "Ad click prediction: a view from the trenches", Algorithm 1: FTRL-Proximal.
+
+    lambda_1 makes parameters exactly 0. The paper's alpha is lr here; its beta is 1, where most code has 0. The
+    first step forgets p, which the paper starts at 0: parameters that are to be kept need another rule.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.1,
+        beta: Setting = 1.0,
+        lambda_1: Setting = 0.0,
+        lambda_2: Setting = 0.0,
         weight_decay: Setting = 0.0,
         *,
         maximize: bool = False,
@@ -643,6 +839,226 @@ class QHAdam(Optimizer):
         skip_nonfinite: bool = False,
     ) -> None: ...
 
+class NAdamW(Optimizer):
+    """Dahl et al. 2023, arXiv:2306.07179, the baseline of AlgoPerf: AdamW with Nesterov's look-ahead.
+
+    Defaults are those of the benchmark's code. Unlike `nadam` it has no schedule of momenta, and what is ahead is
+    corrected as the average itself is.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.001,
+        betas: tuple[Setting, Setting] = (0.9, 0.999),
+        eps: Setting = 1e-08,
+        weight_decay: Setting = 0.01,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class LaProp(Optimizer):
+    """Ziyin, Wang & Ueda 2020, arXiv:2002.04839, Algorithm 1: Adam's momentum, of gradients that are scaled already.
+
+    As the authors' code with its defaults. lr stands inside the momentum, which exp_avg_lr, the average of the lr so
+    far, corrects: with a constant lr that is the paper's 1 - beta1**t. The authors'
+    weight decay, after the step and not multiplied by lr, is left out.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.0004,
+        betas: tuple[Setting, Setting] = (0.9, 0.999),
+        eps: Setting = 1e-15,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class AdaPNM(Optimizer):
+    """Xie et al. 2021, arXiv:2103.17182, Algorithm 2: AMSGrad with the momentum of `pnm`.
+
+    As the authors' AdaPNM with its defaults; beta3 is the paper's beta0, how much of the other momentum is taken away.
+    exp_avg is the momentum of this step, neg_exp_avg that of the step before; the authors' code swaps the tensors
+    instead. The momentum is divided by 1 - beta1**t, as there, although it remembers with beta1**2.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.001,
+        betas: tuple[Setting, Setting, Setting] = (0.9, 0.999, 1.0),
+        eps: Setting = 1e-08,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class AdaBound(Optimizer):
+    """Luo et al. 2019, arXiv:1902.09843, Algorithm 2: rates between bounds that close in on final_lr, from Adam to SGD.
+
+    As the authors' code with its defaults: both averages are corrected, eps is added to the uncorrected root, and the
+    rates are not divided by the root of t, as the paper divides them. final_lr follows the schedule of lr: it is
+    multiplied by lr over the first lr above 0, where the authors' code has the constructor's.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.001,
+        betas: tuple[Setting, Setting] = (0.9, 0.999),
+        final_lr: Setting = 0.1,
+        gamma: Setting = 0.001,
+        eps: Setting = 1e-08,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class AMSBound(Optimizer):
+    """Luo et al. 2019, arXiv:1902.09843, Algorithm 3: AdaBound whose second moment never falls, as AMSGrad's.
+
+    As the authors' AdaBound(amsbound=True), with what `adabound` says.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.001,
+        betas: tuple[Setting, Setting] = (0.9, 0.999),
+        final_lr: Setting = 0.1,
+        gamma: Setting = 0.001,
+        eps: Setting = 1e-08,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class AdaMod(Optimizer):
+    """Ding et al. 2019, arXiv:1910.12249, Algorithm 1: no rate above the average of the rates before it.
+
+    gamma is the paper's beta3. Names and defaults are the authors' code's, which like the paper corrects both averages;
+    it adds eps to the uncorrected root, the paper to the corrected one.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.001,
+        betas: tuple[Setting, Setting] = (0.9, 0.999),
+        gamma: Setting = 0.999,
+        eps: Setting = 1e-08,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class Padam(Optimizer):
+    """Chen et al. 2018, arXiv:1806.06763, Algorithm 1: AMSGrad's second moment to a power between 0 and 1/2.
+
+    partial is the paper's p: 1/2 is `amsgrad` but for eps, 0 momentum. As the authors' code with its defaults, which
+    corrects both averages and adds eps to the root before the power; the paper has neither.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.1,
+        betas: tuple[Setting, Setting] = (0.9, 0.999),
+        partial: Setting = 0.25,
+        eps: Setting = 1e-08,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class DiffGrad(Optimizer):
+    """Dubey et al. 2020, arXiv:1909.11015, equation 9: Adam, up to twice as slow where the gradient hardly changes.
+
+    As the authors' corrected code (diffGrad_v2), defaults included: eps is added to the uncorrected root. The gradient
+    before the first is 0. The friction is a sigmoid of the change, which depends on the scale of the loss.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.001,
+        betas: tuple[Setting, Setting] = (0.9, 0.999),
+        eps: Setting = 1e-08,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class SignSGD(Optimizer):
+    """Bernstein et al. 2018, arXiv:1802.04434, Algorithm 1: the sign of the gradient alone, without a state.
+
+    The paper has no default; each element moves by lr in each step.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.001,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
 class Signum(Optimizer):
     """Bernstein et al. 2018, arXiv:1802.04434, Algorithm 2: the sign of an average of gradients.
 
@@ -678,6 +1094,244 @@ class Lion(Optimizer):
         params: ParamsT = ...,
         lr: Setting = 0.0001,
         betas: tuple[Setting, Setting] = (0.9, 0.99),
+        weight_decay: Setting = 0,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class Tiger(Optimizer):
+    """Su 2023, github.com/bojone/tiger: Lion with one beta, so that gradients can be accumulated in the momentum.
+
+    Names and defaults are the authors' code's. That also multiplies lr by the root mean square of the parameter, or by
+    a half for biases and norms, and skips gradients of nan: left out here, as in pytorch_optimizer.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.001,
+        beta: Setting = 0.965,
+        weight_decay: Setting = 0.01,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class Grams(Optimizer):
+    """Cao et al. 2024, arXiv:2412.17107, Algorithm 1: Adam's step, as long as it is, in the direction of the gradient.
+
+    The sign is the gradient's, the size AdamW's; eps is the authors' code's, and the decay is decoupled. Where the
+    gradient is 0 only the decay acts.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.001,
+        betas: tuple[Setting, Setting] = (0.9, 0.999),
+        eps: Setting = 1e-06,
+        weight_decay: Setting = 0,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class Ano(Optimizer):
+    """Kegreisz 2025, arXiv:2508.18258, Algorithm 1: the sign of the momentum, with the size of the gradient itself.
+
+    The opposite of `grams`: the direction is smooth, the size answers at once. The second moment is Yogi's with a
+    decay; it is corrected. betas are the paper's.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.0001,
+        betas: tuple[Setting, Setting] = (0.92, 0.99),
+        eps: Setting = 1e-08,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class LARS(Optimizer):
+    """You, Gitman & Ginsburg 2017, arXiv:1708.03888, Algorithm 1: steps in proportion to the parameter's norm.
+
+    momentum and trust_coefficient (the paper's eta) are the paper's, its weight_decay is 5e-4; lr, inside the momentum,
+    has no default there. Where a norm is 0 the trust ratio is 1, as in the authors' code. Biases and norms, which most
+    code leaves to plain momentum, are treated alike here: give them another rule by `Route`.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.1,
+        momentum: Setting = 0.9,
+        weight_decay: Setting = 0,
+        trust_coefficient: Setting = 0.001,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class LAMB(Optimizer):
+    """You et al. 2020, arXiv:1904.00962, Algorithm 2: AdamW's update, stretched to the length of the parameter.
+
+    betas, eps and weight_decay are those of the paper's BERT, lr is Adam's. Both averages are corrected, as in the
+    paper; its authors' first code, and pytorch_optimizer, correct neither and clamp the parameter's norm to 10. The
+    ratio is 1 where a norm is 0. Biases and norms, whose decay and ratio the authors leave out, are treated alike here.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.001,
+        betas: tuple[Setting, Setting] = (0.9, 0.999),
+        eps: Setting = 1e-06,
+        weight_decay: Setting = 0.01,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class NovoGrad(Optimizer):
+    """Ginsburg et al. 2019, arXiv:1905.11286, Algorithm 1: Adam with one second moment for a whole tensor.
+
+    Names and defaults are the authors' code's (NeMo). exp_avg_sq, one number for each parameter, begins at the first
+    norm, and the momentum is a sum: nothing is corrected. The decay goes into the momentum after the division.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.001,
+        betas: tuple[Setting, Setting] = (0.95, 0.98),
+        eps: Setting = 1e-08,
+        weight_decay: Setting = 0,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class Fromage(Optimizer):
+    """Bernstein et al. 2020, arXiv:2002.03432, Algorithm 1: a step of lr times the parameter's norm, then shrinking.
+
+    As the authors' code with its default. The division keeps the norm where the step stands upright on it; where
+    a norm is 0 the step is plain gradient descent's.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.01,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class AdamNorm(Optimizer):
+    """Dubey, Singh & Chaudhuri 2022, arXiv:2210.06364, Algorithm 2: Adam with small gradients stretched to the average.
+
+    The momentum sees the gradient with a norm that is at least exp_grad_norm, the average of the norms so far, one
+    number for each parameter; the second moment sees it as it is. As the authors' code with its defaults (r, the
+    paper's gamma, is fixed there), in which eps is added to the second moment in each step, as AdaBelief does, and once
+    more to the root.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.001,
+        betas: tuple[Setting, Setting] = (0.9, 0.999),
+        r: Setting = 0.95,
+        eps: Setting = 1e-08,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class StableAdamW(Optimizer):
+    """Wortsman et al. 2023, arXiv:2304.13013, Algorithm 2: AdamW, slower where squares outgrow their average.
+
+    The rate of a tensor is divided by the root mean square of g / sqrt(exp_avg_sq), at least 1: Adafactor's clipping.
+    The averages are those with a correction inside, as in the paper; the decay follows the reduced rate. Defaults are
+    pytorch_optimizer's; the paper has beta2=0.99 as well, and an eps of 1e-6.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.001,
+        betas: tuple[Setting, Setting] = (0.9, 0.99),
+        eps: Setting = 1e-08,
+        weight_decay: Setting = 0.01,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+    ) -> None: ...
+
+class MARS(Optimizer):
+    """Yuan et al. 2024, arXiv:2411.10438, Algorithm 3: AdamW of gradients with their variance reduced, MARS-AdamW.
+
+    As the authors' code with its defaults: the form that sees one gradient in each step, the gradient before the first
+    is 0, and the corrected gradient's norm is clipped to 1, tensor by tensor. The authors leave tensors of one
+    dimension to AdamW unless optimize_1d is set; here all are treated alike.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.003,
+        betas: tuple[Setting, Setting] = (0.95, 0.99),
+        gamma: Setting = 0.025,
+        eps: Setting = 1e-08,
         weight_decay: Setting = 0,
         *,
         maximize: bool = False,
