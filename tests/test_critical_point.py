@@ -281,6 +281,14 @@ def test_nan_is_an_outcome() -> None:
     assert found.outcome == CANNOT and "the loss is nan" in found.why
 
 
+def test_half_precision_hides_curvature_and_says_so() -> None:
+    x, y = torch.randn(64, 8), torch.randint(3, (64,))
+    model = nn.Linear(8, 3).bfloat16()
+    found = downslope.critical_point(ce, model, (x.bfloat16(), y))
+    assert found.outcome == CANNOT and "bfloat16" in found.why
+    assert downslope.critical_point(ce, model.float(), (x, y)).outcome != CANNOT
+
+
 def test_a_task_is_looked_at_as_it_is() -> None:
     x = torch.randn(200, 4)
     y = (x[:, 0] > 0).long()

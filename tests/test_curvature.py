@@ -270,6 +270,22 @@ def test_products_are_those_of_all_the_data_however_it_is_cut() -> None:
         assert torch.allclose(step(v), truth, atol=1e-6 * float(truth.norm()))
 
 
+def test_batches_in_training_mode_are_whole_and_do_not_disturb_each_other() -> None:
+    x, y = data(64)
+    model = trained("batch norm, training", 5, torch.float64, (x, y))
+    batches = [(x[i::4], y[i::4]) for i in range(4)]
+    objective = read(ce, model, batches, train=True, who="test")
+    assert len(objective.terms) == 4 and objective.pieces is None
+    v = objective.random(torch.Generator().manual_seed(0))
+    with objective.opened():
+        found = Products(objective)
+        once, twice = found(v), found(v)
+        truth = sum(Products(objective.part([i]))(v) for i in range(4)) / 4
+        by_steps = found.by_differences("test", v)(v)
+    assert torch.allclose(once, truth, atol=1e-12) and torch.allclose(once, twice, atol=1e-12)
+    assert torch.allclose(once, by_steps, atol=1e-5 * float(truth.norm()))
+
+
 def test_a_loss_that_is_no_mean_is_not_cut() -> None:
     x, y = data(50)
     model = trained("tanh", 0, torch.float64, (x, y))
@@ -436,6 +452,8 @@ def test_restarts_reach_both_ends(room: int) -> None:
     for end in (low, high):
         assert float((a @ end.vector - end.value * end.vector).norm()) <= end.residual + 1e-10
     assert lanczos.noise < 1e-10
+    overlap = lanczos.basis @ lanczos.basis.T - torch.eye(len(lanczos.basis), dtype=torch.float64)
+    assert float(overlap.abs().max()) < 1e-12
 
 
 def test_a_noisy_operator_measures_its_own_noise() -> None:

@@ -44,11 +44,19 @@ class Examined:
         return next((c for c in self.checks if not c.passed), None)
 
 
+COARSE = 1e-5
+"""Parameters that round coarser than this (bfloat16, float16) hide any curvature."""
+
+
 def examine(objective: Objective, generator: torch.Generator, radius: float) -> Examined:
     """Run all checks, dearest last, inside `objective.opened()`. Costs about 8 gradients and 4 products."""
     once, twice = objective.values(), objective.values()
     value, again = objective.mean(once), objective.mean(twice)
     checks: list[Check] = []
+    if objective.eps > COARSE:
+        kinds = ", ".join(sorted({str(p.dtype).removeprefix("torch.") for p in objective.parameters}))
+        text = f"the parameters are {kinds}, which rounds curvature away; look at a copy of the model, .float()"
+        return Examined((Check("precision", False, text),), value, 0.0)
     resolution = 8 * objective.eps * max(abs(value), UNIT)
     if not bool(torch.isfinite(once).all()):
         bad = int((~torch.isfinite(once)).sum())

@@ -122,7 +122,7 @@ def _curvature(
     base: Known,
 ) -> CriticalPoint:  # fmt: skip
     """The search over all the data, and what its end says."""
-    lanczos = _search(found.on(objective), asked)
+    lanczos = _search(found, asked)
     if not len(lanczos.basis) or not lanczos.finite:
         return CriticalPoint(CANNOT_TELL, "a Hessian-vector product is nan or infinite", **base)
     low, high = lanczos.ends()

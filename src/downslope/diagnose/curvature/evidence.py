@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .lanczos import Lanczos
+from .lanczos import MEMORY, Lanczos
 from .objective import Objective
 from .products import Products
+from .read import LEAST
 from .spectrum import student
 
 FLIPS = 4095
@@ -88,8 +89,8 @@ _TINY = "over a step of r the loss could not be seen to change by it"
 
 
 def _weighted(pieces: Objective) -> Tensor:
-    """Each piece's share of the mean gradient; many pieces are put together into GROUPS, to save memory."""
-    groups = min(GROUPS, len(pieces.terms))
+    """Each piece's share of the mean gradient; many pieces are put together, 32 to 8 as memory allows."""
+    groups = min(GROUPS, len(pieces.terms), max(LEAST, MEMORY // (8 * pieces.size)))
     rows = torch.zeros(groups, pieces.size, dtype=torch.float64, device=pieces.device)
     for place, (weight, g) in enumerate(zip(pieces.weights, pieces.gradients())):
         rows[place % groups] += weight * g

@@ -89,7 +89,8 @@ def kink(seen: Examined, best: Gain | None, tried: int, reach: float) -> str:
 
 def text(point: CriticalPoint) -> str:
     """The whole report."""
-    lines = [f"{point.outcome.replace('-tau', f'-{point.tau or 0:.2g}')}: {point.why}"]
+    below = f"-{point.tau:.2g}" if point.tau else "0"
+    lines = [f"{point.outcome.replace('-tau', below)}: {point.why}"]
     tested = point.gradient
     if tested is not None:
         noise = "" if tested.noise is None else f", noise {tested.noise:.2g}, p = {tested.p_value:.2g}"
