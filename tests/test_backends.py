@@ -80,7 +80,8 @@ def numbers_for(name: str, transforms: frozenset[str], t: int) -> dict[str, floa
     return values | {"weight_decay": 0.1}
 
 
-ALONE = [frozenset(), *(frozenset({t}) for t in TRANSFORMS), frozenset(TRANSFORMS) - {"decoupled_decay"}]
+ONE_PASS = [t for t in TRANSFORMS if t != "cautious"]  # whose cut test_optim_cautious looks at
+ALONE = [frozenset(), *(frozenset({t}) for t in ONE_PASS), frozenset(ONE_PASS) - {"decoupled_decay"}]
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

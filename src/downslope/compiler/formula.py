@@ -19,6 +19,7 @@ RESERVED = {
     "ema",
     "max_norm",
     "skip_nonfinite",
+    "cautious",
     "unscale",
     "clip_coef",
     "clip_value",

@@ -47,6 +47,7 @@ class SGD(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class Adagrad(Optimizer):
@@ -74,6 +75,7 @@ class Adagrad(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class Adadelta(Optimizer):
@@ -101,6 +103,7 @@ class Adadelta(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class RMSprop(Optimizer):
@@ -132,6 +135,7 @@ class RMSprop(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class Adam(Optimizer):
@@ -164,6 +168,7 @@ class Adam(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class AdamW(Optimizer):
@@ -195,6 +200,7 @@ class AdamW(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class Adamax(Optimizer):
@@ -222,6 +228,7 @@ class Adamax(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class NAdam(Optimizer):
@@ -251,6 +258,7 @@ class NAdam(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class RAdam(Optimizer):
@@ -279,6 +287,7 @@ class RAdam(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class Rprop(Optimizer):
@@ -305,6 +314,7 @@ class Rprop(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class ASGD(Optimizer):
@@ -334,6 +344,7 @@ class ASGD(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class Muon(Optimizer):
@@ -365,6 +376,7 @@ class Muon(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class Momentum(Optimizer):
@@ -388,6 +400,7 @@ class Momentum(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class NAG(Optimizer):
@@ -414,6 +427,7 @@ class NAG(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class QHM(Optimizer):
@@ -438,6 +452,7 @@ class QHM(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class AggMo(Optimizer):
@@ -461,6 +476,7 @@ class AggMo(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class AccSGD(Optimizer):
@@ -486,6 +502,7 @@ class AccSGD(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class PID(Optimizer):
@@ -512,6 +529,7 @@ class PID(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class PNM(Optimizer):
@@ -536,6 +554,7 @@ class PNM(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class RootMeanSquare(Optimizer):
@@ -560,6 +579,7 @@ class RootMeanSquare(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class RMSpropTF(Optimizer):
@@ -585,6 +605,7 @@ class RMSpropTF(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class MADGRAD(Optimizer):
@@ -609,6 +630,7 @@ class MADGRAD(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class KATE(Optimizer):
@@ -633,6 +655,7 @@ class KATE(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class FTRL(Optimizer):
@@ -658,6 +681,7 @@ class FTRL(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class AMSGrad(Optimizer):
@@ -682,6 +706,7 @@ class AMSGrad(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class Yogi(Optimizer):
@@ -709,6 +734,7 @@ class Yogi(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class AdaBelief(Optimizer):
@@ -734,6 +760,7 @@ class AdaBelief(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class Adan(Optimizer):
@@ -759,6 +786,7 @@ class Adan(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class ADOPT(Optimizer):
@@ -784,6 +812,7 @@ class ADOPT(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class AdEMAMix(Optimizer):
@@ -812,6 +841,7 @@ class AdEMAMix(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class QHAdam(Optimizer):
@@ -837,6 +867,7 @@ class QHAdam(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class NAdamW(Optimizer):
@@ -860,6 +891,7 @@ class NAdamW(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class LaProp(Optimizer):
@@ -885,6 +917,7 @@ class LaProp(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class AdaPNM(Optimizer):
@@ -910,6 +943,7 @@ class AdaPNM(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class AdaBound(Optimizer):
@@ -937,6 +971,7 @@ class AdaBound(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class AMSBound(Optimizer):
@@ -962,6 +997,7 @@ class AMSBound(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class AdaMod(Optimizer):
@@ -987,6 +1023,7 @@ class AdaMod(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class Padam(Optimizer):
@@ -1012,6 +1049,7 @@ class Padam(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class DiffGrad(Optimizer):
@@ -1036,6 +1074,7 @@ class DiffGrad(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class SignSGD(Optimizer):
@@ -1057,6 +1096,7 @@ class SignSGD(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class Signum(Optimizer):
@@ -1080,6 +1120,7 @@ class Signum(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class Lion(Optimizer):
@@ -1102,6 +1143,7 @@ class Lion(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class Tiger(Optimizer):
@@ -1124,6 +1166,7 @@ class Tiger(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class Grams(Optimizer):
@@ -1147,6 +1190,7 @@ class Grams(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class Ano(Optimizer):
@@ -1171,6 +1215,7 @@ class Ano(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class LARS(Optimizer):
@@ -1195,6 +1240,7 @@ class LARS(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class LAMB(Optimizer):
@@ -1219,6 +1265,7 @@ class LAMB(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class NovoGrad(Optimizer):
@@ -1242,6 +1289,7 @@ class NovoGrad(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class Fromage(Optimizer):
@@ -1264,6 +1312,7 @@ class Fromage(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class AdamNorm(Optimizer):
@@ -1291,6 +1340,7 @@ class AdamNorm(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class StableAdamW(Optimizer):
@@ -1315,6 +1365,7 @@ class StableAdamW(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class MARS(Optimizer):
@@ -1340,6 +1391,7 @@ class MARS(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class ScheduleFreeSGD(Optimizer):
@@ -1366,6 +1418,7 @@ class ScheduleFreeSGD(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class ScheduleFreeAdamW(Optimizer):
@@ -1393,4 +1446,5 @@ class ScheduleFreeAdamW(Optimizer):
         clip_value: float | None = None,
         ema: float | None = None,
         skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...

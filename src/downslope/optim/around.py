@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .base import Optimizer
 
 # Settings of the whole optimizer, beside those that its param groups hold.
-OWN: dict[str, Any] = {"max_norm": None, "clip_value": None, "ema": None, "skip_nonfinite": False}
+OWN: dict[str, Any] = {"max_norm": None, "clip_value": None, "ema": None, "skip_nonfinite": False, "cautious": False}
 
 _CLIPS: Check = (lambda x: x > 0, "must be above 0, or None for no clipping")
 CHECKS: dict[str, Check] = {
@@ -52,6 +52,8 @@ def transforms(optimizer: Optimizer, group: Mapping[str, Any], function: Callabl
         wanted.append("decoupled_decay" if group.get("decoupled_weight_decay") else "coupled_decay")
     if group.get("maximize"):
         wanted.append("maximize")
+    if optimizer.cautious:
+        wanted.append("cautious")
     if getattr(optimizer, "grad_scale", None) is not None:
         wanted.append("unscale")
     for name, transform in (("max_norm", "clip_norm"), ("clip_value", "clip_value"), ("ema", "average")):

@@ -43,6 +43,8 @@ class Optimizer(Escaping, Scoring, torch.optim.Optimizer):
       `swap_average`.
     - `skip_nonfinite` (False): leave everything as it is in a step with a gradient that is nan or infinite, and count
       it in `skipped_steps`.
+    - `cautious` (False): no step where the update and the gradient disagree in sign, and a longer one elsewhere (Liang
+      et al. 2024, arXiv:2411.16085); costs a second pass.
 
     Any setting that is a number may be a schedule from `downslope.schedules`, also inside a tuple.
 
@@ -86,7 +88,7 @@ class Optimizer(Escaping, Scoring, torch.optim.Optimizer):
         self._start()
         own = {name: given.pop(name, default) for name, default in OWN.items()}
         self.max_norm, self.clip_value, self.ema = own["max_norm"], own["clip_value"], own["ema"]
-        self.skip_nonfinite = bool(own["skip_nonfinite"])
+        self.skip_nonfinite, self.cautious = bool(own["skip_nonfinite"]), bool(own["cautious"])
         around.check(kind, own)
         defaults = {**self.setting_defaults, **given}
         self._check_settings(defaults)
@@ -97,6 +99,7 @@ class Optimizer(Escaping, Scoring, torch.optim.Optimizer):
         self.skipped_steps = 0
         self.steps = 0
         self._followers: list[Follower] = []
+        self.cautious = False
         self._swapped = False
         self._trained = {}
         self._forget()

@@ -54,9 +54,9 @@ class Route(Optimizer):
     which parameters its rule is for: a word ("matrices", the hidden ones, "embeddings", "head", "norms", "biases",
     "vectors", "rest"), a pattern of names ("blocks.*.weight"), a number of dimensions, or a predicate (name, parameter)
     -> bool. Each value is an optimizer made without parameters. All rules run in one native call, and each is one param
-    group with its own settings, as torch's schedulers and GradScaler know them; `max_norm`, `clip_value`, `ema` and
-    `skip_nonfinite` are the Route's own, so the norm is that of all gradients. The state dict has names for keys.
-    Printing it lists which parameter got what.
+    group with its own settings, as torch's schedulers and GradScaler know them; `max_norm`, `clip_value`, `ema`,
+    `skip_nonfinite` and `cautious` are the Route's own, so the norm is that of all gradients. The state dict has names
+    for keys. Printing it lists which parameter got what.
 
     Raises SettingError for a parameter that no rule takes, or two, and for a rule that takes none.
     """
@@ -74,7 +74,7 @@ class Route(Optimizer):
         self._start()
         own = {**OWN, **own}
         self.max_norm, self.clip_value, self.ema = own["max_norm"], own["clip_value"], own["ema"]
-        self.skip_nonfinite = bool(own["skip_nonfinite"])
+        self.skip_nonfinite, self.cautious = bool(own["skip_nonfinite"]), bool(own["cautious"])
         around.check("Route", own)
         self.rules = {label(selector): rule for selector, rule in rules.items()}
         groups = [

@@ -41,6 +41,7 @@ OWN_TYPES = {
     "clip_value": "float | None",
     "ema": "float | None",
     "skip_nonfinite": "bool",
+    "cautious": "bool",
 }
 
 
