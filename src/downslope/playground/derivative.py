@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..compiler.graph import Node, const, node, walk
+from ..compiler.ops import CONDITIONS
 from ..errors import FormulaError
 
 ZERO, ONE, TWO = const(0.0), const(1.0), const(2.0)
@@ -63,7 +64,7 @@ def derivative(value: Node, by: Node) -> Node:
     slope: dict[Node, Node] = {}
     for n in walk([value]):
         total = ONE if n is by else ZERO
-        if any(slope[arg] is not ZERO for arg in n.args):
+        if n.op not in CONDITIONS and any(slope[arg] is not ZERO for arg in n.args):
             if n.op not in RULES:
                 raise FormulaError(f"{n!r}: `{n.op}` has no derivative here; write the surface without it")
             for arg, part in zip(n.args, RULES[n.op](n, *n.args)):

@@ -21,8 +21,23 @@ function swatch(key) {
 }
 
 function drawChips(box, state, toggle) {
-  box.replaceChildren(...DATA.optimizers.map(({ key, label, about }) =>
-    element("button", { "aria-pressed": String(key in state.chosen), title: about, "data-key": key, onclick: () => toggle(key) }, swatch(key), label)));
+  const rare = each => !each.own && DATA.optimizers.filter(other => !other.own).indexOf(each) >= 12;
+  box.replaceChildren(...DATA.optimizers.map(each => {
+    const { key, label, about } = each;
+    return element("button", { "aria-pressed": String(key in state.chosen), title: about, "data-key": key, class: rare(each) ? "rare" : null, onclick: () => toggle(key) }, swatch(key), label);
+  }));
+  const more = element("button", { class: "more", onclick: () => { state.all = !state.all; tell(); } });
+  const tell = () => {
+    box.classList.toggle("few", !state.all);
+    more.textContent = state.all ? word("fewer") : word("all")(DATA.optimizers.length);
+    more.setAttribute("aria-expanded", String(!!state.all));
+  };
+  tell(); box.append(more);
+}
+
+// How much of a slider's track is coloured.
+function fill(slider) {
+  slider.style.setProperty("--part", `${100 * (slider.value - slider.min) / (slider.max - slider.min)}%`);
 }
 
 // How a setting moves: shares near 1 by their distance to 1, rates by their logarithm, the rest as plain numbers.
@@ -40,14 +55,14 @@ function control(key, name, value, change) {
   const slider = kind && element("input", { type: "range", min: kind.min, max: kind.max, step: kind.step, "aria-label": `${label}: ${name}`, "data-slider": name });
   if (kind) {
     slider.value = kind.from(value);
-    const tell = () => slider.setAttribute("aria-valuetext", number.value);
+    const tell = () => { slider.setAttribute("aria-valuetext", number.value); fill(slider); };
     slider.addEventListener("input", () => { const v = kind.to(Number(slider.value)); number.value = String(v); tell(); change(name, v); });
     tell();
   }
   number.addEventListener("input", () => {
     const v = Number(number.value);
     if (number.value === "" || !Number.isFinite(v)) return;
-    if (kind) slider.value = kind.from(v);
+    if (kind) { slider.value = kind.from(v); fill(slider); }
     change(name, v);
   });
   return element("label", { class: kind ? "setting" : "setting plain" }, element("span", {}, shown), ...(kind ? [slider] : []), number);

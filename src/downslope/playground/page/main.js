@@ -7,6 +7,7 @@ const open = new Set();
 let runs = [], shown = {}, last = 0, told = 0, stale = true;
 
 const surfaceNow = () => SURFACES[state.surface];
+const has = (table, key) => key !== null && Object.hasOwn(table, key);
 const round = v => Number(v.toPrecision(5));
 
 // ---- the address: all that makes the picture, and nothing that is as usual
@@ -31,28 +32,28 @@ function address() {
 
 function readAddress() {
   const parts = new URLSearchParams(location.hash.slice(1)), within = (v, low, high, usual) => (Number.isFinite(v) && v >= low && v <= high ? v : usual);
-  if (parts.get("l") in WORDS) language = parts.get("l");
-  selectSurface(parts.get("s") in SURFACES ? parts.get("s") : "beale");
+  if (has(WORDS, parts.get("l"))) language = parts.get("l");
+  selectSurface(has(SURFACES, parts.get("s")) ? parts.get("s") : "beale");
   if (parts.has("at")) {
     const [x, y] = parts.get("at").split(",").map(Number);
     if (Number.isFinite(x) && Number.isFinite(y)) { state.x = x; state.y = y; }
   }
   if (parts.has("n")) state.steps = Math.round(within(Number(parts.get("n")), 10, 2000, state.steps));
-  if (parts.get("c") in SCHEDULES) state.schedule = parts.get("c");
+  if (has(SCHEDULES, parts.get("c"))) state.schedule = parts.get("c");
   if (parts.has("z")) state.noise = within(Number(parts.get("z")), 0, 1, 0);
   state.arrows = parts.get("a") !== "0";
   state.cursor = within(Number(parts.get("k")), 0, state.steps, 0);
   state.chosen = {};
   for (const each of (parts.get("o") ?? [...own, ...CLASSIC].slice(0, 8).join("!")).split("!")) {
     const [key, ...changes] = each.split("*");
-    if (!(key in OPTIMIZERS)) continue;
+    if (!has(OPTIMIZERS, key)) continue;
     state.chosen[key] = defaults(surfaceNow(), key);
     for (const change of changes) {
       const [name, v] = change.split(":");
-      if (name in state.chosen[key] && v !== "" && Number.isFinite(Number(v))) state.chosen[key][name] = Number(v);
+      if (has(state.chosen[key], name) && v !== "" && Number.isFinite(Number(v))) state.chosen[key][name] = Number(v);
     }
   }
-  state.focus = parts.get("f") in state.chosen ? parts.get("f") : Object.keys(state.chosen).includes("adam") ? "adam" : Object.keys(state.chosen)[0] ?? null;
+  state.focus = has(state.chosen, parts.get("f")) ? parts.get("f") : Object.keys(state.chosen).includes("adam") ? "adam" : Object.keys(state.chosen)[0] ?? null;
 }
 
 let waiting = 0;
@@ -106,7 +107,7 @@ function toggle(key) {
   if (key in state.chosen) delete state.chosen[key];
   else state.chosen[key] = defaults(surfaceNow(), key);
   if (!(state.focus in state.chosen)) state.focus = Object.keys(state.chosen)[0] ?? null;
-  for (const chip of $("chips").children) chip.setAttribute("aria-pressed", String(chip.dataset.key in state.chosen));
+  for (const chip of $("chips").querySelectorAll("[data-key]")) chip.setAttribute("aria-pressed", String(chip.dataset.key in state.chosen));
   compute(key); drawCards();
 }
 
@@ -148,14 +149,14 @@ function speak() {
   $("language").textContent = word("other"); $("language").lang = language === "zh" ? "en" : "zh-Hans";
   $("surface").replaceChildren(...DATA.surfaces.map(({ name }) => element("option", { value: name }, word("surfaces")[name] || name)));
   $("schedule").replaceChildren(...Object.keys(SCHEDULES).map(name => element("option", { value: name }, word("schedules")[name])));
-  drawCards(); controls(); play(state.playing);
+  drawChips($("chips"), state, toggle); drawCards(); controls(); play(state.playing);
 }
 
 function controls() {
   const surface = surfaceNow();
   $("surface").value = state.surface; $("formula").textContent = `f(x, y) = ${surface.formula}`; $("formula").title = surface.source;
   $("schedule").value = state.schedule; $("noise").value = state.noise; $("noisevalue").textContent = `${Math.round(100 * state.noise)}%`;
-  $("scrub").max = state.steps; $("arrows").checked = state.arrows; $("speed").value = state.speed;
+  fill($("noise")); $("scrub").max = state.steps; $("arrows").checked = state.arrows; $("speed").value = state.speed;
   for (const [id, v] of [["startx", state.x], ["starty", state.y], ["steps", state.steps]]) if (document.activeElement !== $(id)) $(id).value = v;
 }
 
@@ -177,7 +178,7 @@ function draw(now) {
     drawRates($("rates"), run, state.cursor, state);
     if (now - told > 120) { // words need not change sixty times a second
       told = now;
-      $("scrub").value = k; $("step").textContent = `${k} / ${state.steps}`; $("scrub").setAttribute("aria-valuetext", word("stepof")(k, state.steps));
+      $("scrub").value = k; fill($("scrub")); $("step").textContent = `${k} / ${state.steps}`; $("scrub").setAttribute("aria-valuetext", word("stepof")(k, state.steps));
       $("map").setAttribute("aria-label", word("mapis")(name, short(state.x), short(state.y), k));
       $("loss").setAttribute("aria-label", word("lossis")(runs.map(each => `${OPTIMIZERS[each.key].label}: ${short(each.loss[k])}`).join("; ")));
       $("rates").setAttribute("aria-label", word("ratesis")(run ? OPTIMIZERS[run.key].label : ""));
@@ -244,7 +245,7 @@ function events() {
   const redraw = () => { readTheme(); stale = true; };
   new ResizeObserver(redraw).observe($("map"));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  window.addEventListener("hashchange", () => { if (location.hash !== address()) { readAddress(); compute(); speak(); drawChips($("chips"), state, toggle); } });
+  window.addEventListener("hashchange", () => { if (location.hash !== address()) { readAddress(); compute(); speak(); } });
 }
 
 async function share() {
@@ -261,6 +262,5 @@ language = navigator.languages.some(each => /^zh/i.test(each)) && !/^en/i.test(n
 readAddress();
 compute();
 speak();
-drawChips($("chips"), state, toggle);
 events(); dragging();
 requestAnimationFrame(draw);

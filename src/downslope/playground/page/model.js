@@ -54,7 +54,7 @@ function defaults(surface, key) {
   if (surface.classic[key]) return { ...known, ...surface.classic[key] };
   if (!("lr" in known)) return known;
   const wide = size(surface) / Math.SQRT2;
-  if (key === "adadelta") known.lr = wide / 60 / Math.sqrt(known.eps);
+  if (key === "adadelta") known.lr = wide / 200 / Math.sqrt(known.eps);
   else if (grows(key)) {
     const steep = [surface.start, ...surface.minima].map(([x, y]) => curvature(surface, x, y).high).filter(Number.isFinite);
     known.lr = 0.6 * (TIMES[key] || 1) / Math.max(1e-3, ...steep);
@@ -105,11 +105,13 @@ function walk(surface, key, settings, plan) {
   const random = plan.noise > 0 ? normals(plan.seed, n) : null, spread = plan.noise * usual(surface);
   const kept = OPTIMIZERS[key].lines.map(line => line.value).filter(Boolean);
   const found = { key, settings, x: new Float64Array(n + 1), y: new Float64Array(n + 1), loss: new Float64Array(n + 1), gx: new Float64Array(n + 1), gy: new Float64Array(n + 1), lr: new Float64Array(n + 1), values: Object.fromEntries(kept.map(name => [name, new Float64Array(2 * n + 2).fill(NaN)])), lost: null, n };
-  const far = 20 * size(surface);
+  const far = 20 * size(surface), [[left, right], [low, high]] = surface.domain, spare = [(right - left) / 2, (high - low) / 2];
   for (let k = 0; k <= n; k++) {
     const [x, y] = run.tensors.p, [loss, gx, gy] = slopes(surface.name, x, y);
     found.x[k] = x; found.y[k] = y; found.loss[k] = loss; found.gx[k] = gx; found.gy[k] = gy;
-    if (found.lost === null && !(Number.isFinite(loss) && Math.hypot(x - plan.x, y - plan.y) < far)) found.lost = k;
+    const outside = x < left - spare[0] || x > right + spare[0] || y < low - spare[1] || y > high + spare[1];
+    const below = outside && surface.minima.length === 0 && loss < found.loss[0];
+    if (found.lost === null && (below || !(Number.isFinite(loss) && Math.hypot(x - plan.x, y - plan.y) < far))) found.lost = k;
     if (k === n) break;
     found.lr[k + 1] = run.numbers.lr = settings.lr * factor(k, n);
     advance(key, run, random ? gx + spread * random[2 * k] : gx, random ? gy + spread * random[2 * k + 1] : gy, k + 1);
