@@ -164,9 +164,11 @@ def test_a_cluster_that_is_used_already_stays_connected(cluster, task, tmp_path)
         ray.shutdown()
 
 
-def test_what_is_missing_or_misplaced_is_said(task, tmp_path, monkeypatch):
+def test_what_is_missing_or_misplaced_is_said(cluster, task, tmp_path, monkeypatch):
     with pytest.raises(SettingError, match="ray_address='auto': is for the engine ray; add engine='ray'"):
         race(task, "sgd", out=tmp_path / "race", ray_address="auto")
+    with pytest.raises(RunError, match=r"no Ray cluster answers at 127.0.0.1:9 .*; start one with `ray start --head`"):
+        race(task, "sgd", out=tmp_path / "nowhere", engine="ray", ray_address="127.0.0.1:9")
     monkeypatch.setattr("downslope.training.extras.find_spec", lambda name: None if name == "ray" else 1)
     with pytest.raises(RunError, match=r"the engine ray needs ray, .* pip install 'downslope\[ray\]'"):
         race(task, "sgd", out=tmp_path / "race", engine="ray")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,8 +28,8 @@ STORE = 200_000_000
 
 
 class OnRay:
-    """Runs jobs as tasks of a Ray cluster: the one at `address`, else the one that RAY_ADDRESS or Ray itself finds on
-    this machine, else one of this machine that ends with the race.
+    """Runs jobs as tasks of a Ray cluster: the one at `address`, else the one that RAY_ADDRESS names or that `ray
+    start` has started on this machine, else one of this machine that ends with the race.
 
     Each job takes a kit's threads as CPUs, and a GPU where the device is one; `workers` limits how many run at a time.
     Ray retries a job whose process or machine dies; where that does not help, and where memory is short, its trials are
@@ -152,19 +153,39 @@ _opened: dict[str, Opened] = {}
 def _connect(ray: Any, address: str | None, wanted: int) -> None:
     """Join a cluster, or start one of this machine."""
     quiet: Mapping[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    given = address or os.environ.get("RAY_ADDRESS")
     try:
-        ray.init(address=address or "auto", **quiet)
-    except ConnectionError as error:
-        given = address or os.environ.get("RAY_ADDRESS")
-        if given:
-            raise RunError(
-                f"no Ray cluster answers at {given} ({str(error).splitlines()[0]}); start one with `ray start --head`, "
-                "or leave the address out to race on this machine"
-            ) from None
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        ray.init("local", num_cpus=max(cores(), wanted), object_store_memory=STORE, include_dashboard=False, **quiet)
-    except (ValueError, RuntimeError) as error:
-        raise SettingError(f"ray_address={address!r}: {str(error).splitlines()[0]}") from None
+        try:
+            if given:
+                _knock(given)
+                ray.init(given, **quiet)
+                return
+            # with no address at all Ray joins what `ray start` has started here, and no other race's own
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+            ray.init(num_cpus=max(cores(), wanted), object_store_memory=STORE, include_dashboard=False, **quiet)
+        except ValueError:
+            if given:
+                raise
+            ray.init(**quiet)  # it found one, which has its resources already
+    except (OSError, RuntimeError) as error:
+        place = given or "the address that `ray start` has left"
+        raise RunError(
+            f"no Ray cluster answers at {place} ({_first(error)}); start one with `ray start --head`, or leave the "
+            "address out to race on this machine"
+        ) from None
+    except ValueError as error:
+        raise SettingError(f"ray_address={given!r}: {_first(error)}") from None
+
+
+def _knock(address: str) -> None:
+    """Check that somebody listens at HOST:PORT: Ray itself would ask there for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=10).close()
+
+
+def _first(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _hush(ray: Any) -> None:
