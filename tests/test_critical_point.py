@@ -13,7 +13,7 @@ from torch import Tensor, cos, exp, nn, sin
 import downslope
 from downslope import optim
 from downslope.diagnose.curvature import OUTCOMES, CriticalPoint
-from downslope.diagnose.curvature.evidence import sign_flips
+from downslope.diagnose.curvature.evidence import Mean, sign_flips
 from downslope.errors import DownslopeError, RunError, SettingError, StateError
 from downslope.optim.escape import escape
 
@@ -172,6 +172,19 @@ def test_noise_makes_negative_curvature_and_other_data_deny_it(seed: int) -> Non
     assert downslope.critical_point(mse, model, (x, noise), held_out=fresh).outcome == CANNOT
 
 
+def test_a_direction_must_stand_out_of_its_noise() -> None:
+    assert not Mean(-1.0, 1.0, 8).below_zero(0.99) and not Mean(-2.9, 1.0, 8).below_zero(0.99)
+    assert Mean(-3.1, 1.0, 8).below_zero(0.99) and not Mean(3.1, 1.0, 8).below_zero(0.99)
+
+
+def test_the_loss_itself_must_bend_down_too() -> None:
+    """Kinks 1e-4 away: at the very point the curvature is -2, and the loss rises at any step worth the name."""
+    p = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+    found = downslope.critical_point(lambda: (50 * torch.relu(p.abs() - 1e-4) - p * p).sum(), p)
+    assert found.outcome == CANNOT and "the loss itself does not confirm" in found.why
+    assert found.witness is not None and found.witness.curvature.value == pytest.approx(-2) and found.direction is None
+
+
 @pytest.mark.parametrize("form", ["data", "batches", "closures", "held out", "closures held out"])
 def test_a_saddle_is_certified_on_other_data(form: str) -> None:
     x = torch.randn(256, 8)
@@ -284,9 +297,12 @@ def test_nan_is_an_outcome() -> None:
 def test_half_precision_hides_curvature_and_says_so() -> None:
     x, y = torch.randn(64, 8), torch.randint(3, (64,))
     model = nn.Linear(8, 3).bfloat16()
-    found = downslope.critical_point(ce, model, (x.bfloat16(), y))
+    before = [p.data_ptr() for p in model.parameters()]
+    found = downslope.critical_point(lambda: ce(model(x.bfloat16()), y), model)
     assert found.outcome == CANNOT and "bfloat16" in found.why
-    assert downslope.critical_point(ce, model.float(), (x, y)).outcome != CANNOT
+    double = downslope.critical_point(ce, model, (x.bfloat16(), y))
+    assert double.outcome != CANNOT and "double precision; the parameters are bfloat16" in "".join(double.notes)
+    assert before == [p.data_ptr() for p in model.parameters()] and model.weight.dtype == torch.bfloat16
 
 
 def test_a_task_is_looked_at_as_it_is() -> None:

@@ -137,12 +137,19 @@ def dense(model: nn.Module, pair: tuple[Tensor, Tensor], train: bool) -> Tensor:
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("net", NETS)
 def test_ends_of_the_spectrum_are_those_of_the_dense_hessian(net: str, state: str) -> None:
-    pair, train = data(), NETS[net][1]
-    model = trained(net, STATES[state], torch.float64, pair)
+    (x, y), train = data(), NETS[net][1]
+    pair = x.float().double(), y
+    model = trained(net, STATES[state], torch.float64, pair).float().double()  # the same point in both precisions
     truth = dense(model, pair, train)
     radius = float(truth.abs().max())
-    for dtype in (torch.float64, torch.float32):
-        found = extremes(ce, model.to(dtype), (pair[0].to(dtype), pair[1]), train=train)
+    x = pair[0].float()
+    for dtype, given in ((torch.float64, (ce, pair)), (torch.float32, (ce, (x, pair[1]))), (torch.float32, None)):
+        model.to(dtype)
+        if given is None:  # of a closure nobody can run the model in double precision
+            found = extremes(lambda: ce(model(x), pair[1]), model, train=train)
+        else:
+            found = extremes(given[0], model, given[1], train=train)
+            assert (dtype == torch.float32) == ("run in double precision" in "".join(found.notes))
         assert found.smallest is not None and found.largest is not None, found.why
         assert found.size == len(truth) <= 1000
         assert abs(found.smallest.value - float(truth[0])) < 1e-3 * radius, found
@@ -386,6 +393,7 @@ def test_a_random_loss_is_told_and_not_measured() -> None:
     model = nn.Sequential(nn.Linear(8, 8), nn.Dropout(0.3), nn.Linear(8, 3))
     found = extremes(ce, model, pair, train=True)
     assert found.smallest is None and "dropout is on (1)" in found.why and "no eigenvalues" in str(found)
+    assert "of the loss give" in found.why
     assert extremes(ce, model, pair).smallest is not None
     p = torch.ones(2, requires_grad=True)
     assert "random" in extremes(lambda: (p * torch.rand(2)).square().sum(), p).why

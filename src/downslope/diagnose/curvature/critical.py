@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -76,15 +76,18 @@ def critical_point(
     other = None
     if held_out is not None:
         of_data = data is not None or callable(getattr(what, "make_data", None))
-        found = (getattr(what, "loss", what), held_out) if of_data else (held_out, None)
-        other = read(found[0], objective.model or objective.parameters, found[1], train=train, batches=batches, who=who)
+        loss, kept_out = (getattr(what, "loss", what), held_out) if of_data else (held_out, None)
+        other = read(loss, objective.model or objective.parameters, kept_out, train=train, batches=batches, who=who)
         other = other.pieces or other
     generator = torch.Generator().manual_seed(seed)
     with objective.opened():
         run_guarded(objective, who)
         r = radius or RADIUS * max(1.0, objective.length)
         asked = _Asked(products, tau, confidence, r, memory, generator)
-        return _judge(objective, other, asked)
+        found = _judge(objective, other, asked)
+    if found.direction is None:
+        return found
+    return replace(found, direction=[d.to(p.dtype) for d, p in zip(found.direction, objective.parameters)])
 
 
 def _judge(objective: Objective, other: Objective | None, asked: _Asked) -> CriticalPoint:

@@ -52,6 +52,27 @@ def kept(parameters: Iterable[Tensor], model: nn.Module | None = None, sources: 
         torch.backends.mha.set_fastpath_enabled(fast)
 
 
+@contextmanager
+def doubled(model: nn.Module) -> Iterator[None]:
+    """Inside, a model's floating parameters and buffers are float64; afterwards parameters have their own memory again.
+
+    To be used inside `kept`, which puts buffers and gradients back. Costs two copies in memory."""
+    parameters = [p for p in model.parameters() if p.is_floating_point()]
+    memory = [p.data for p in parameters]
+    try:
+        for p in parameters:
+            p.grad = None
+            p.data = p.data.double()
+        for module in model.modules():
+            for name, buffer in module._buffers.items():
+                if buffer is not None and buffer.is_floating_point():
+                    module._buffers[name] = buffer.double()
+        yield
+    finally:
+        for p, data in zip(parameters, memory):
+            p.data = data
+
+
 def _generators(sources: Iterable[Any]) -> list[torch.Generator]:
     """The generators that DataLoaders and their samplers draw from."""
     held = [h for s in sources for h in (s, getattr(s, "sampler", None), getattr(s, "batch_sampler", None))]

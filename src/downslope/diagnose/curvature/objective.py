@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import SettingError
-from .kept import kept
+from .kept import doubled, kept
 
 Term = Callable[[], Any]
 
@@ -34,6 +34,7 @@ class Objective:
     notes: tuple[str, ...] = ()
     pieces: Objective | None = None
     halves: tuple[Objective, Objective] | None = None
+    double: bool = False  # run in double precision, whatever the parameters are
     mood: dict[str, bool] = field(default_factory=dict, repr=False)  # what was learned of the terms by calling them
 
     @property
@@ -111,6 +112,8 @@ class Objective:
             torch.backends.mha.set_fastpath_enabled(False)  # it rounds otherwise than what gradients are taken of
             if self.model is not None:
                 self.model.train(self.train)
+            if self.double and self.model is not None:
+                stack.enter_context(doubled(self.model))
             yield
 
     def loss(self, term: Term) -> Tensor:

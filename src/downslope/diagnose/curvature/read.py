@@ -18,6 +18,8 @@ BATCHES = 64
 every evaluation."""
 PIECES = 32
 """Batches are cut into about this many pieces, so that their scatter says how noisy the mean is."""
+DOUBLE = 100_000
+"""Up to this many parameters, on the CPU, a model is run in double precision where it can be."""
 LEAST = 8
 """Fewer pieces than this cannot show anything at a confidence of 99 %: 2^-7 is the smallest p-value of their signs."""
 
@@ -61,7 +63,7 @@ def _read(what: Any, model: Any, data: Any, train: bool, batches: int, who: str)
     _mode(module, train, notes)
     whole = _objective([(_term(module, loss, p), _rows(p) or 1) for p in pairs], parameters, module, train)
     whole = replace(whole, notes=tuple(notes))
-    return _cut(whole, pairs, lambda pair: _term(module, loss, pair))
+    return _double(_cut(whole, pairs, lambda pair: _term(module, loss, pair)))
 
 
 def _parameters(model: Any, who: str, notes: list[str]) -> tuple[nn.Module | None, tuple[Tensor, ...]]:
@@ -136,10 +138,11 @@ def held(given: Any, most: int, who: str) -> tuple[list[tuple[Any, Any]], bool]:
 
 
 def _term(model: nn.Module, loss: Callable[..., Any], pair: tuple[Any, Any]) -> Term:
-    device = next(model.parameters()).device
+    first = next(model.parameters())
+    own = first.dtype
 
     def run() -> Any:
-        return loss(model(_to(pair[0], device)), _to(pair[1], device))
+        return loss(model(_to(pair[0], first, own)), _to(pair[1], first, own))
 
     return run
 
@@ -210,8 +213,29 @@ def _rows(pair: tuple[Any, Any]) -> int | None:
     return None
 
 
-def _to(value: Any, device: torch.device) -> Any:
-    return value.to(device) if isinstance(value, Tensor) and value.device != device else value
+def _to(value: Any, first: Tensor, own: torch.dtype) -> Any:
+    """A tensor where the model is, and in double precision when the model is."""
+    if not isinstance(value, Tensor):
+        return value
+    return value.to(first.device, first.dtype if value.dtype == own else value.dtype)
+
+
+def _double(objective: Objective) -> Objective:
+    """Run small models in double precision, if they can be: near convergence the rounding of a float32 model hides its
+    curvature, which is that of differences of nearly equal numbers."""
+    kinds = {p.dtype for p in objective.parameters}
+    small = objective.size <= DOUBLE and all(p.device.type == "cpu" for p in objective.parameters)
+    if kinds == {torch.float64} or not small:
+        return objective
+    made = replace(objective, double=True)
+    with made.opened(), torch.no_grad():
+        try:
+            if not all(term().dtype == torch.float64 for term in made.terms):
+                return objective
+        except Exception:  # of any kind: a part of it insists on its own dtype
+            return objective
+    kind = ", ".join(sorted(str(k).removeprefix("torch.") for k in kinds))
+    return replace(made, notes=(*made.notes, f"run in double precision; the parameters are {kind}"))
 
 
 def _mode(module: nn.Module | None, train: bool, notes: list[str]) -> None:

@@ -115,8 +115,9 @@ def extremes(
         lanczos = Lanczos(found, objective.random(generator), generator, memory)
         search(lanczos, products, lambda l: converged(l, tolerance, confidence))
         low, high = lanczos.ends()
+        noise = noise_of(lanczos, objective)
     return Extremes(
-        low, high, noise_of(lanczos, objective), lanczos.gap(confidence), confidence, lanczos.products,
+        low, high, noise, lanczos.gap(confidence), confidence, lanczos.products,
         lanczos.exhausted, objective.size, found.way.name, found.why, seen.checks, notes,
     )  # fmt: skip
 
