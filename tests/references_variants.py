@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from math import sqrt
+from math import exp, log, sqrt
 from typing import Any
 
 import torch
@@ -124,6 +125,63 @@ def adamnorm(
     memory["v"] = betas[1] * memory.get("v", torch.zeros_like(p)) + (1 - betas[1]) * g * g + eps
     denominator = memory["v"].sqrt() / sqrt(1 - betas[1] ** step) + eps
     return p.addcdiv(memory["m"], denominator, value=-lr / (1 - betas[0] ** step))
+
+
+def sgdw(
+    p: Tensor, g: Tensor, memory: dict, lr: float = 0.01, momentum: float = 0.9, weight_decay: float = 1e-2
+) -> Tensor:
+    """Loshchilov & Hutter 2019, Algorithm 1, lines 8 and 9, with alpha for the schedule too."""
+    memory["m"] = momentum * memory.get("m", torch.zeros_like(p)) + lr * g
+    return p.sub(memory["m"]).sub(p, alpha=lr * weight_decay)
+
+
+def smorms3(p: Tensor, g: Tensor, memory: dict, lr: float = 1e-3, eps: float = 1e-16) -> Tensor:
+    mem = memory.get("mem", torch.ones_like(p))
+    r = 1 / (mem + 1)
+    memory["g"] = torch.lerp(memory.get("g", torch.zeros_like(p)), g, r)
+    memory["g2"] = torch.lerp(memory.get("g2", torch.zeros_like(p)), g * g, r)
+    ratio = memory["g"] * memory["g"] / (memory["g2"] + eps)
+    memory["mem"] = 1 + mem * (1 - ratio)
+    return p - g * ratio.clamp(max=lr) / (memory["g2"].sqrt() + eps)
+
+
+def adam_atan2(
+    p: Tensor, g: Tensor, memory: dict, lr: float = 1e-3, betas: Betas = (0.9, 0.999), a: float = 1.27, b: float = 1.0
+) -> Tensor:
+    step, m, v = averages(memory, g, betas)
+    return p.add(torch.atan2(m / (1 - betas[0] ** step), b * (v / (1 - betas[1] ** step)).sqrt()), alpha=-lr * a)
+
+
+def adamd(
+    p: Tensor, g: Tensor, memory: dict, lr: float = 1e-3, betas: Betas = (0.9, 0.999), eps: float = 1e-8
+) -> Tensor:
+    step, m, v = averages(memory, g, betas)
+    return p.addcdiv(m, v.div(1 - betas[1] ** step).sqrt().add(eps), value=-lr)
+
+
+def adax(
+    p: Tensor, g: Tensor, memory: dict, lr: float = 1e-3, betas: Betas = (0.9, 1e-4), eps: float = 1e-12
+) -> Tensor:
+    step, m, _ = averages(memory, g, (betas[0], 0.0))
+    v = memory["long"] = memory.get("long", torch.zeros_like(p)) * (1 + betas[1]) + betas[1] * g * g
+    return p.addcdiv(m, (v / ((1 + betas[1]) ** step - 1)).sqrt() + eps, value=-lr)
+
+
+def by_agreement(
+    p: Tensor, g: Tensor, memory: dict, scale: Callable[[Tensor, float], Tensor], lr: float = 0.1, beta: float = 0.9,
+    **own: float,
+) -> Tensor:  # fmt: skip
+    """tf.contrib.opt.PowerSignOptimizer and AddSignOptimizer."""
+    m = memory["m"] = memory.get("m", torch.zeros_like(p)) * beta + (1 - beta) * g
+    return p - lr * scale(g.sign() * m.sign(), **own) * g
+
+
+def power(agree: Tensor, base: float = exp(1)) -> Tensor:
+    return torch.exp(agree * log(base))
+
+
+def plus(agree: Tensor, alpha: float = 1.0) -> Tensor:
+    return agree + alpha
 
 
 def rmsprop_tf(
@@ -283,4 +341,30 @@ VARIANTS = (
     ),
     of_package("stableadamw", "StableAdamW", *NORMED, states=same("exp_avg", "exp_avg_sq")),
     by(mars, "mars", "the authors' mars.py", *NORMED, {"gamma": 0.5}, **MOMENTS, last_grad="last"),
+    by(sgdw, "sgdw", "Loshchilov & Hutter 2019, Algorithm 1", {"lr": 0.1, "momentum": 0.5, "weight_decay": 0.3}, m="m"),
+    by(
+        smorms3,
+        "smorms3",
+        "the author's listing",
+        {"lr": 0.1, "eps": 1e-3},
+        mem="mem",
+        g_avg="g",
+        square_avg="g2",
+    ),
+    by(adamd, "adamd", "St John 2021", *ADAM, **MOMENTS),
+    by(
+        adam_atan2, "adam_atan2", "Everett et al. 2024", {"lr": 0.1, "betas": (0.5, 0.8), "a": 1.0, "b": 2.0}, **MOMENTS
+    ),
+    by(
+        adax,
+        "adax",
+        "Li et al. 2020, Algorithm 1",
+        {"lr": 0.1, "betas": (0.5, 0.1), "eps": 1e-3},
+        exp_avg="m",
+        exp_avg_sq="long",
+    ),
+    by(
+        partial(by_agreement, scale=power), "powersign", "tf.contrib.opt", {"lr": 0.02, "beta": 0.5, "base": 3.0}, m="m"
+    ),
+    by(partial(by_agreement, scale=plus), "addsign", "tf.contrib.opt", {"lr": 0.02, "beta": 0.5, "alpha": 2.0}, m="m"),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..compiler.functions import abs, sign, sqrt, where
+from ..compiler.functions import abs, minimum, sign, sqrt, where
 
 
 def adagrad(p, g, sum="initial_accumulator_value", *, t, lr=1e-2, lr_decay=0, initial_accumulator_value=0, eps=1e-10):
@@ -129,3 +129,17 @@ def ftrl(p, g, z=0, n=0, *, lr=0.1, beta=1.0, lambda_1=0.0, lambda_2=0.0):
     n = n + g**2
     shrunk = (sign(z) * lambda_1 - z) / ((beta + sqrt(n)) / lr + lambda_2)
     return where(abs(z) <= lambda_1, 0, shrunk), z, n
+
+
+def smorms3(p, g, mem=1, g_avg=0, square_avg=0, *, lr=1e-3, eps=1e-16):
+    """Funk 2015, sifter.org/~simon/journal/20150420.html: RMSprop with a memory as long as the gradients are alike.
+
+    Names but for the averages, and defaults, are the author's. The squared mean over the mean square says how much of
+    the gradient is signal: it bounds the rate, and it shortens the memory.
+    """
+    share = 1 / (mem + 1)
+    g_avg = (1 - share) * g_avg + share * g
+    square_avg = (1 - share) * square_avg + share * g**2
+    signal = g_avg**2 / (square_avg + eps)
+    p = p - g * minimum(lr, signal) / (sqrt(square_avg) + eps)
+    return p, 1 + mem * (1 - signal), g_avg, square_avg

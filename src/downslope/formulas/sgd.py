@@ -114,3 +114,13 @@ def pnm(p, g, pos_momentum=0, neg_momentum=0, *, lr=1e-2, betas=(0.9, 1.0)):
     now = beta1**2 * neg_momentum + (1 - beta1**2) * g
     direction = ((1 + beta2) * now - beta2 * pos_momentum) / sqrt((1 + beta2) ** 2 + beta2**2)
     return p - lr * direction, now, pos_momentum
+
+
+def sgdw(p, g, m=0, *, lr=0.01, momentum=0.9, weight_decay=1e-2):
+    """Loshchilov & Hutter 2019, arXiv:1711.05101, Algorithm 1: momentum with decoupled weight decay, SGDW.
+
+    lr stands inside the momentum, and lr and momentum are those of `momentum`. The paper multiplies the decay by its
+    schedule alone; here it is multiplied by lr, as in torch.optim.AdamW, whose weight_decay it has.
+    """
+    m = momentum * m + lr * g
+    return p - m - lr * weight_decay * p, m

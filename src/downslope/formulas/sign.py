@@ -80,3 +80,23 @@ def ano(p, g, exp_avg=0, exp_avg_sq=0, *, t, lr=1e-4, betas=(0.92, 0.99), eps=1e
     exp_avg = beta1 * exp_avg + (1 - beta1) * g
     exp_avg_sq = beta2 * exp_avg_sq + (1 - beta2) * sign(g**2 - exp_avg_sq) * g**2
     return p - lr * sign(exp_avg) * abs(g) / (sqrt(exp_avg_sq / (1 - beta2**t)) + eps), exp_avg, exp_avg_sq
+
+
+def powersign(p, g, m=0, *, lr=0.1, beta=0.9, base=2.718281828459045):
+    """Bello et al. 2017, arXiv:1709.07417, PowerSign: e times the gradient where its average agrees, 1/e where not.
+
+    A rule found by search; names and defaults are those of the authors' code (TensorFlow 1), without their decays of
+    the sign.
+    """
+    m = beta * m + (1 - beta) * g
+    return p - lr * base ** (sign(g) * sign(m)) * g, m
+
+
+def addsign(p, g, m=0, *, lr=0.1, beta=0.9, alpha=1.0):
+    """Bello et al. 2017, arXiv:1709.07417, AddSign: twice the gradient where its average agrees, none where not.
+
+    A rule found by search; names and defaults are those of the authors' code (TensorFlow 1), without their decays of
+    the sign.
+    """
+    m = beta * m + (1 - beta) * g
+    return p - lr * (alpha + sign(g) * sign(m)) * g, m

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..compiler.functions import maximum, sqrt, where
+from ..compiler.functions import atan2, maximum, sqrt, where
 
 
 def nadamw(p, g, exp_avg=0, exp_avg_sq=0, *, t, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2):
@@ -49,3 +49,40 @@ def adapnm(
     update = ((1 + beta3) * now - beta3 * exp_avg) / sqrt((1 + beta3) ** 2 + beta3**2) / (1 - beta1**t)
     p = p - lr * update / (sqrt(max_exp_avg_sq / (1 - beta2**t)) + eps)
     return p, now, exp_avg, exp_avg_sq, max_exp_avg_sq
+
+
+def adamd(p, g, exp_avg=0, exp_avg_sq=0, *, t, lr=1e-3, betas=(0.9, 0.999), eps=1e-8):
+    """St John 2021, arXiv:2110.10828, AdamD: Adam that corrects its second moment alone.
+
+    The uncorrected first average makes the first steps short, as a warm-up does. Defaults are Adam's.
+    """
+    beta1, beta2 = betas
+    exp_avg = beta1 * exp_avg + (1 - beta1) * g
+    exp_avg_sq = beta2 * exp_avg_sq + (1 - beta2) * g**2
+    return p - lr * exp_avg / (sqrt(exp_avg_sq / (1 - beta2**t)) + eps), exp_avg, exp_avg_sq
+
+
+def adam_atan2(p, g, exp_avg=0, exp_avg_sq=0, *, t, lr=1e-3, betas=(0.9, 0.999), a=1.27, b=1.0):
+    """Everett et al. 2024, arXiv:2407.05872, section 5, Adam-atan2: no eps, and an update that cannot exceed a * pi/2.
+
+    atan2 does not change when both averages are multiplied by a number, and is 0 where both are 0. a=1.27 makes an
+    update of one standard deviation as long as Adam's; a and b are those of the package adam-atan2-pytorch.
+    """
+    beta1, beta2 = betas
+    exp_avg = beta1 * exp_avg + (1 - beta1) * g
+    exp_avg_sq = beta2 * exp_avg_sq + (1 - beta2) * g**2
+    m_hat = exp_avg / (1 - beta1**t)
+    v_hat = exp_avg_sq / (1 - beta2**t)
+    return p - lr * a * atan2(m_hat, b * sqrt(v_hat)), exp_avg, exp_avg_sq
+
+
+def adax(p, g, exp_avg=0, exp_avg_sq=0, *, t, lr=1e-3, betas=(0.9, 1e-4), eps=1e-12):
+    """Li et al. 2020, arXiv:2004.09740, Algorithm 1: a second moment that remembers the past ever more strongly.
+
+    betas and eps are the authors', lr is Adam's. exp_avg_sq grows by 1 + beta2 in each step, 2.7 times in 10,000; as
+    in the paper it is corrected, and the first average is not.
+    """
+    beta1, beta2 = betas
+    exp_avg = beta1 * exp_avg + (1 - beta1) * g
+    exp_avg_sq = (1 + beta2) * exp_avg_sq + beta2 * g**2
+    return p - lr * exp_avg / (sqrt(exp_avg_sq / ((1 + beta2) ** t - 1)) + eps), exp_avg, exp_avg_sq

@@ -557,6 +557,29 @@ class PNM(Optimizer):
         cautious: bool = False,
     ) -> None: ...
 
+class SGDW(Optimizer):
+    """Loshchilov & Hutter 2019, arXiv:1711.05101, Algorithm 1: momentum with decoupled weight decay, SGDW.
+
+    lr stands inside the momentum, and lr and momentum are those of `momentum`. The paper multiplies the decay by its
+    schedule alone; here it is multiplied by lr, as in torch.optim.AdamW, whose weight_decay it has.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.01,
+        momentum: Setting = 0.9,
+        weight_decay: Setting = 0.01,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+        cautious: bool = False,
+    ) -> None: ...
+
 class RootMeanSquare(Optimizer):
     """Kingma & Ba 2015, arXiv:1412.6980, section 5 (AdaGrad): the second moment in the limit of beta2 = 1.
 
@@ -672,6 +695,30 @@ class FTRL(Optimizer):
         beta: Setting = 1.0,
         lambda_1: Setting = 0.0,
         lambda_2: Setting = 0.0,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+        cautious: bool = False,
+    ) -> None: ...
+
+class SMORMS3(Optimizer):
+    """Funk 2015, sifter.org/~simon/journal/20150420.html: RMSprop with a memory as long as the gradients are alike.
+
+    Names but for the averages, and defaults, are the author's. The squared mean over the mean square says how much of
+    the gradient is signal: it bounds the rate, and it shortens the memory.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.001,
+        eps: Setting = 1e-16,
         weight_decay: Setting = 0.0,
         *,
         maximize: bool = False,
@@ -946,6 +993,81 @@ class AdaPNM(Optimizer):
         cautious: bool = False,
     ) -> None: ...
 
+class AdamD(Optimizer):
+    """St John 2021, arXiv:2110.10828, AdamD: Adam that corrects its second moment alone.
+
+    The uncorrected first average makes the first steps short, as a warm-up does. Defaults are Adam's.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.001,
+        betas: tuple[Setting, Setting] = (0.9, 0.999),
+        eps: Setting = 1e-08,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+        cautious: bool = False,
+    ) -> None: ...
+
+class AdamAtan2(Optimizer):
+    """Everett et al. 2024, arXiv:2407.05872, section 5, Adam-atan2: no eps, and an update that cannot exceed a * pi/2.
+
+    atan2 does not change when both averages are multiplied by a number, and is 0 where both are 0. a=1.27 makes an
+    update of one standard deviation as long as Adam's; a and b are those of the package adam-atan2-pytorch.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.001,
+        betas: tuple[Setting, Setting] = (0.9, 0.999),
+        a: Setting = 1.27,
+        b: Setting = 1.0,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+        cautious: bool = False,
+    ) -> None: ...
+
+class AdaX(Optimizer):
+    """Li et al. 2020, arXiv:2004.09740, Algorithm 1: a second moment that remembers the past ever more strongly.
+
+    betas and eps are the authors', lr is Adam's. exp_avg_sq grows by 1 + beta2 in each step, 2.7 times in 10,000; as
+    in the paper it is corrected, and the first average is not.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.001,
+        betas: tuple[Setting, Setting] = (0.9, 0.0001),
+        eps: Setting = 1e-12,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+        cautious: bool = False,
+    ) -> None: ...
+
 class AdaBound(Optimizer):
     """Luo et al. 2019, arXiv:1902.09843, Algorithm 2: rates between bounds that close in on final_lr, from Adam to SGD.
 
@@ -1206,6 +1328,56 @@ class Ano(Optimizer):
         lr: Setting = 0.0001,
         betas: tuple[Setting, Setting] = (0.92, 0.99),
         eps: Setting = 1e-08,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+        cautious: bool = False,
+    ) -> None: ...
+
+class PowerSign(Optimizer):
+    """Bello et al. 2017, arXiv:1709.07417, PowerSign: e times the gradient where its average agrees, 1/e where not.
+
+    A rule found by search; names and defaults are those of the authors' code (TensorFlow 1), without their decays of
+    the sign.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.1,
+        beta: Setting = 0.9,
+        base: Setting = 2.718281828459045,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+        cautious: bool = False,
+    ) -> None: ...
+
+class AddSign(Optimizer):
+    """Bello et al. 2017, arXiv:1709.07417, AddSign: twice the gradient where its average agrees, none where not.
+
+    A rule found by search; names and defaults are those of the authors' code (TensorFlow 1), without their decays of
+    the sign.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.1,
+        beta: Setting = 0.9,
+        alpha: Setting = 1.0,
         weight_decay: Setting = 0.0,
         *,
         maximize: bool = False,
