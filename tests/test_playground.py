@@ -317,6 +317,8 @@ def test_what_is_known_is_said(site, browser) -> None:
     with Opened(browser, site, "#s=bump&k=250&o=sgd!momentum") as page:
         assert "local minimum" in said(page, "sgd", "local")
         assert "At the minimum" in said(page, "momentum", "arrived")
+    with Opened(browser, site, "#s=long-valley&k=55&o=momentum!adam") as page:
+        assert "to and fro in 7" in said(page, "momentum", "swings")
     with Opened(browser, site, "#s=rosenbrock&n=500&k=500&c=exponential&o=sgd") as page:
         said(page, "sgd", "shrank")
 

@@ -134,7 +134,7 @@ def _settings(settings: Mapping[str, float | tuple[float, ...]]) -> dict[str, fl
 
 def _line(place: int, symbol: str, value: str, kept: bool) -> dict[str, Any]:
     left, right = mathml(symbol), mathml(value)
-    math = f'<math display="inline">{left}<mo>=</mo>{right}</math>'
+    math = f'<math displaystyle="true">{left}<mo>=</mo>{right}</math>'
     return {"math": math, "symbol": f"<math>{left}</math>", "value": f"line.{place}" if kept else None}
 
 

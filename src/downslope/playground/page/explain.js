@@ -52,6 +52,17 @@ const TESTS = [
     if (c.high <= 0 || counted < 8 || flips < 0.75 * (counted - 1)) return null;
     return f.plain ? ["oscillateswhy", short(run.lr[k] * c.high), short(f.limit)] : ["oscillates"];
   },
+  (surface, run, k) => { // slower swings, as momentum makes them: the slope along the steep direction changes its sign
+    const f = facts(surface, run, k), c = curvature(surface, run.x[k], run.y[k]), from = Math.max(1, k - 30);
+    if (k < 10 || c.high <= 0) return null;
+    let turns = 0, before = 0, low = Infinity, high = -Infinity;
+    for (let i = from; i <= k; i++) {
+      const slope = run.gx[i] * c.along[0] + run.gy[i] * c.along[1], place = run.x[i] * c.along[0] + run.y[i] * c.along[1];
+      if (before * slope < 0) turns++;
+      before = slope; low = Math.min(low, place); high = Math.max(high, place);
+    }
+    return turns >= 4 && high - low > 0.02 * f.d ? ["swings", short(2 * (k - from) / turns, 2)] : null;
+  },
   (surface, run, k) => {
     const f = facts(surface, run, k);
     if (k < 5 || f.slope > 0.03 * f.steepest || f.mean > 3e-3 * f.d) return null;

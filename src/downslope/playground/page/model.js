@@ -30,22 +30,32 @@ function lowest(surface) {
   return surface.lowest;
 }
 
-// Whether a rule's steps grow with the gradient (as SGD's) or not (as Adam's): one step with g and one with 1000 g.
-function grows(key) {
-  const known = OPTIMIZERS[key];
-  known.grows ??= (() => {
+// Whether a rule's steps grow with the gradient (as SGD's) or not (as Adam's): one of its first with g and with 1000 g.
+function grows(key, step = 10) {
+  const known = OPTIMIZERS[key], kept = (known.grows ??= {});
+  return (kept[step] ??= (() => {
     const moved = g => {
-      const run = begin(key, { ...known.settings, lr: 0.01 }, 0, 0);
-      let far = 0;
-      for (let k = 1; k <= 3; k++) { advance(key, run, g, g, k); far = Math.abs(run.tensors.p[0]); }
-      return far;
+      const run = begin(key, { ...known.settings, lr: 1e-6 }, 1, 1);
+      let before = 1;
+      for (let k = 1; k <= step; k++) { before = run.tensors.p[0]; advance(key, run, g, g, k); }
+      return Math.abs(run.tensors.p[0] - before);
     };
-    return moved(1000) > 30 * moved(1);
-  })();
-  return known.grows;
+    return moved(1000) > 100 * moved(1);
+  })());
 }
 
-const TIMES = { momentum: 0.35, nag: 0.35, asgd: 1, qhm: 2, schedule_free_sgd: 1.5, adagrad: 10, rmsprop: 0.5, lion: 0.5, signum: 0.5, rprop: 0.5, root_mean_square: 3, schedule_free_adamw: 2 };
+// The largest curvature to be met at the start and at the minima; where that is infinite, as at Ackley's, a usual one.
+function steepest(surface) {
+  return (surface.steepest ??= (() => {
+    const [[left, right], [low, high]] = surface.domain, many = [];
+    for (let i = 1; i < 14; i++) for (let j = 1; j < 14; j++) many.push(curvature(surface, left + i / 14 * (right - left), low + j / 14 * (high - low)).high);
+    const usual = Math.max(0.1, many.sort((a, b) => a - b)[135]);
+    const met = [surface.start, ...surface.minima].map(([x, y]) => curvature(surface, x, y).high);
+    return Math.max(0.1, ...met.map(each => (each < 300 * usual ? each : usual)));
+  })());
+}
+
+const TIMES = { momentum: 0.35, nag: 0.35, asgd: 1, qhm: 2, schedule_free_sgd: 1.5, adagrad: 10, rmsprop: 0.5, rmsprop_tf: 0.5, sign_sgd: 0.5, signsgd: 0.5, pid: 0.05, aggmo: 0.2, ano: 0.5, lion: 0.5, signum: 0.5, rprop: 0.5, root_mean_square: 3, schedule_free_adamw: 2 };
 const GENTLE = { qhm: { momentum: 0.9 }, adadelta: { rho: 0.95 }, rmsprop: { alpha: 0.95 } };
 
 // The settings an optimizer starts with on a surface: those it is known with there, else an lr that suits its size.
@@ -55,10 +65,10 @@ function defaults(surface, key) {
   if (!("lr" in known)) return known;
   const wide = size(surface) / Math.SQRT2;
   if (key === "adadelta") known.lr = wide / 200 / Math.sqrt(known.eps);
-  else if (grows(key)) {
-    const steep = [surface.start, ...surface.minima].map(([x, y]) => curvature(surface, x, y).high).filter(Number.isFinite);
-    known.lr = 0.6 * (TIMES[key] || 1) / Math.max(1e-3, ...steep);
-  } else known.lr = wide / 90 * (TIMES[key] || 1);
+  else {
+    const plain = 0.6 / steepest(surface), even = wide / 90;
+    known.lr = (TIMES[key] || 1) * (grows(key) ? plain : grows(key, 2) ? Math.min(even, 3 * plain) : even); // RAdam starts as SGD
+  }
   known.lr = Number(known.lr.toPrecision(2));
   return known;
 }
