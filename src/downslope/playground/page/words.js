@@ -23,7 +23,7 @@ const WORDS = {
     plateau: () => "On a plateau: neither slope nor curvature to go by.",
     oscillates: () => "Oscillates across the valley: each step lands on the other wall.",
     oscillateswhy: (p, limit) => `Oscillates across the valley: lr × curvature = ${p} (it diverges above ${limit}).`,
-    swings: n => `Swings across the valley, to and fro in ${n} steps: it is carried past the floor.`,
+    swings: n => `Swings across the valley, to and fro in about ${n} steps: it is carried past the floor.`,
     shrank: f => `The step shrank to nothing: ${f} of the first, though the slope is still there.`,
     crawls: () => "Crawls: tiny steps, though the slope is not gone; a larger lr may help.",
     going: () => "On its way.", waiting: () => "At the start.",
