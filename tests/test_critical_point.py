@@ -166,6 +166,7 @@ def test_noise_makes_negative_curvature_and_other_data_deny_it(seed: int) -> Non
     assert deceived.witness is not None and not deceived.witness.other_data and "on the same loss" in str(deceived)
     found = downslope.critical_point(mse, model, (x, noise))
     assert found.outcome == CANNOT and "other data do not confirm" in found.why and "at this noise" in found.why
+    assert "minimum" not in str(found)
     assert found.direction is None
     assert found.witness is not None and found.witness.searched < -0.05 and not found.witness.certified
     fresh = torch.randn(200, 8, generator=generator), torch.randn(200, 3, generator=generator)
