@@ -93,6 +93,9 @@ ADAM = (BETA1, COUPLED, BETA2, EPS)
 
 MEASURED = "measured on digits with 16 rates from 1e-5 to 300"
 LIKE_ADAM = "as Adam: a step of about the rate in each coordinate"
+LIKE_DESCENT = "as plain descent: its step is about the rate times the gradient"
+LIKE_SIGNS = "every coordinate moves by the whole rate, as in Lion"
+BY_NORM = "a step of about the rate times the parameter's norm"
 
 # The middle of the learning rates as a power of ten, why, and the other settings.
 TABLE: dict[str, tuple[float, str, Space]] = {
@@ -191,7 +194,7 @@ TABLE: dict[str, tuple[float, str, Space]] = {
     ),
     "signum": (
         -3.5,
-        "every coordinate moves by the whole rate, as in Lion",
+        LIKE_SIGNS,
         (momentum("momentum", 0.5, 0.99, "Bernstein et al. 2018, arXiv:1802.04434: 0.9"), COUPLED),
     ),
     "muon": (
@@ -211,6 +214,122 @@ TABLE: dict[str, tuple[float, str, Space]] = {
         0.5,
         "10 to 50 times plain descent's (Defazio et al. 2024, arXiv:2405.15682)",
         (CONSTANT, momentum("momentum", 0.8, 0.99, "the same: 0.9, 0.95 to 0.98 for long runs"), COUPLED),
+    ),
+    # Younger rules. Their own numbers where the paper searches some, else those of the rule that they change.
+    "sgdw": (-1.5, "as momentum", (HEAVY, DECOUPLED)),
+    "aggmo": (
+        -1.5,
+        "the mean of three velocities, the slowest a sum of 100 gradients; Lucas et al. 2019 search about 0.1",
+        (momentum("betas[2]", 0.9, 0.999, "Lucas et al. 2019, arXiv:1804.00325: 0.99 to 0.999"), COUPLED),
+    ),
+    "accsgd": (
+        -1.5,
+        "its long step is a thousand times the rate, its short one plain descent's",
+        (
+            Dimension("kappa", 1e2, 1e4, rank=2, source="Kidambi et al. 2018, arXiv:1803.05591: 1e4, 1e5; code: 1e3"),
+            COUPLED,
+            Dimension("xi", 2.0, 10.0, rank=3, source="the same: 2.5 to 10, at most the root of the smallest kappa"),
+        ),
+    ),
+    "pid": (-2.0, "the integral, five times momentum's velocity, is the longest part of its step", (HEAVY, COUPLED)),
+    "pnm": (-0.5, "its step is an average of gradients, as long as plain descent's", (COUPLED,)),
+    "rmsproptf": (
+        -3.0,
+        "as RMSprop, times the 10 gradients that its momentum sums",
+        (HEAVY, COUPLED, momentum("alpha", 0.8, 0.999, "TensorFlow: 0.9", 3)),
+    ),
+    "madgrad": (
+        -2.0,
+        "its authors' default, which they ask to sweep: no other rule's rate compares",
+        (momentum("momentum", 0.5, 0.98, "Defazio & Jelassi 2021, arXiv:2101.11075: 0.9"), COUPLED),
+    ),
+    "kate": (-2.0, "Choudhury et al. 2024, arXiv:2403.02648: 1e-5 to 1 for a fixed horizon", (COUPLED,)),
+    "ftrl": (
+        -1.0,
+        "McMahan et al. 2013: within a factor of 2 of Adagrad's",
+        (
+            Dimension("lambda_2", 1e-7, 1e-3, rank=2, source="its weight decay; the range of others'"),
+            Dimension("beta", 0.1, 10.0, rank=3, source="McMahan et al. 2013: 1"),
+        ),
+    ),
+    "smorms3": (-2.5, "an upper bound, where Adam's is the step", (COUPLED,)),
+    "nadamw": (-2.5, LIKE_ADAM, (BETA1, DECOUPLED, BETA2, EPS)),
+    "laprop": (-2.5, LIKE_ADAM, (BETA1, COUPLED, BETA2)),
+    "adapnm": (-2.5, LIKE_ADAM, ADAM),
+    "adamd": (-2.5, LIKE_ADAM, ADAM),
+    "adamatan2": (-2.5, LIKE_ADAM, (BETA1, COUPLED, BETA2)),
+    "adax": (-2.5, LIKE_ADAM, (BETA1, COUPLED)),
+    "adabound": (
+        -2.5,
+        LIKE_ADAM,
+        (
+            BETA1,
+            Dimension("final_lr", 1e-2, 1.0, rank=2, source="Luo et al. 2019, arXiv:1902.09843: 0.1, as SGD's"),
+            COUPLED,
+            BETA2,
+        ),
+    ),
+    "amsbound": (-2.5, LIKE_ADAM, (BETA1, COUPLED, BETA2, EPS)),
+    "adamod": (
+        -2.5,
+        LIKE_ADAM,
+        (
+            BETA1,
+            COUPLED,
+            momentum("gamma", 0.99, 0.9999, "Ding et al. 2019, arXiv:1910.12249: 0.999 to 0.9999", 3),
+            EPS,
+        ),
+    ),
+    "padam": (
+        -1.0,
+        "Chen et al. 2018, arXiv:1806.06763: 0.1, between momentum's and Adam's",
+        (
+            BETA1,
+            Dimension("partial", 0.05, 0.45, "linear", 2, source="the same: 1/8 to 1/4, 1/2 is AMSGrad"),
+            COUPLED,
+            BETA2,
+        ),
+    ),
+    "diffgrad": (-2.5, LIKE_ADAM, ADAM),
+    "signsgd": (-3.5, LIKE_SIGNS, (COUPLED,)),
+    "tiger": (
+        -3.5,
+        LIKE_SIGNS,
+        (
+            momentum("beta", 0.9, 0.99, "Su 2023, github.com/bojone/tiger: 0.965"),
+            Dimension("weight_decay", 5e-2, 10.0, rank=2, source="Lion's, whose rates it has"),
+        ),
+    ),
+    "grams": (-2.5, LIKE_ADAM, (BETA1, DECOUPLED, BETA2, EPS)),
+    "ano": (-3.0, "1e-4, its default, to 1e-3 (Kegreisz 2025, arXiv:2508.18258)", (BETA1, COUPLED, BETA2)),
+    "powersign": (-0.5, LIKE_DESCENT, (COUPLED,)),
+    "addsign": (-0.5, LIKE_DESCENT, (COUPLED,)),
+    "lars": (
+        0.5,
+        f"{BY_NORM} times the trust coefficient 1e-3 and the 10 steps that momentum sums",
+        (HEAVY, Dimension("weight_decay", 1e-5, 1e-2, rank=2, source="You et al. 2017, arXiv:1708.03888: 5e-4")),
+    ),
+    "lamb": (-2.0, f"{BY_NORM}; You et al. 2020, arXiv:1904.00962: about 1e-3 to 1e-2", (BETA1, DECOUPLED, BETA2, EPS)),
+    "novograd": (
+        -2.0,
+        "Ginsburg et al. 2019, arXiv:1905.11286: 1e-2; its momentum sums 20 normalised gradients",
+        (
+            momentum("betas[0]", 0.8, 0.98, "the same: 0.95"),
+            Dimension("weight_decay", 1e-4, 1e-1, rank=2, source="the same: 1e-3 to 4e-3"),
+            momentum("betas[1]", 0.2, 0.999, "the same: 0.25 to 0.98", 3),
+        ),
+    ),
+    "fromage": (-2.0, f"{BY_NORM}; Bernstein et al. 2020, arXiv:2002.03432: 1e-2", ()),
+    "adamnorm": (-2.5, LIKE_ADAM, ADAM),
+    "stableadamw": (-2.5, LIKE_ADAM, (BETA1, DECOUPLED, BETA2, EPS)),
+    "mars": (
+        -2.5,
+        LIKE_ADAM,
+        (
+            BETA1,
+            DECOUPLED,
+            Dimension("gamma", 5e-3, 0.1, rank=3, source="Yuan et al. 2024, arXiv:2411.10438: 0.025, of 0.005 to 0.1"),
+        ),
     ),
     "rprop": (-2.5, "only the first step; a rule for whole batches", ()),
 }
