@@ -120,7 +120,8 @@ def ground_of(plane: Plane, losses: Any, title: str) -> Ground:
     above = z[np.isfinite(z)] - z[np.isfinite(z)].min()
     a, b = (t.numpy() for t in grid.coordinates(plane, len(z)))
     log = float(above.max()) > SPAN * 1e-2 * max(float(np.median(above)), 1e-12) or float(above.max()) > SPAN
-    return Ground(title, a, b, z, log, names=plane.names)
+    floor = 0.0 if log and float(z[np.isfinite(z)].min()) >= 0 else None  # what a loss cannot be below
+    return Ground(title, a, b, z, log, floor=floor, names=plane.names)
 
 
 def _slice(network: Network, plane: Plane, keeper: Any, size: int, tell: grid.Tell | None, folder: Path) -> list[Path]:
@@ -145,7 +146,7 @@ def _slice(network: Network, plane: Plane, keeper: Any, size: int, tell: grid.Te
 
 
 def _notes(network: Network, plane: Plane) -> list[str]:
-    how = f"points evaluated {network.way}" + (f" ({network.why})" if network.why else "")
+    how = f"Points evaluated {network.way}" + (f" ({network.why})" if network.why else "")
     return [f"{plane.note[0].upper()}{plane.note[1:]}.", *(f"{n}." for n in (network.norm_statistics(), how) if n)]
 
 
