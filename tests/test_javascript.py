@@ -6,10 +6,13 @@ import json
 import math
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 import torch
 
+import downslope
+from downslope import schedules
 from downslope.backends import eager
 from downslope.backends.javascript import HELPERS, function, javascript
 from downslope.compiler.functions import maximum, mean, norm, rows, where
@@ -245,3 +248,23 @@ def test_every_operation_has_its_javascript() -> None:
     from downslope.backends.javascript import TABLE
 
     assert set(TABLE) == set(OPS)
+
+
+@needs_node
+def test_the_playgrounds_schedules_are_downslopes() -> None:
+    n = 40
+    names = {
+        "constant": schedules.constant(1.0),
+        "linear": schedules.linear(1.0, 0.0, steps=n),
+        "cosine": schedules.cosine(1.0, steps=n),
+        "step": schedules.multistep(1.0, milestones=[n // 2, 3 * n // 4]),
+        "exponential": schedules.exponential(1.0, gamma=0.01 ** (1 / n)),
+        "warmup": schedules.warmup(schedules.cosine(1.0, steps=n - n // 10), n // 10),
+    }
+    source = (Path(downslope.__file__).parent / "playground/page/schedules.js").read_text()
+    tell = f"""answer(Object.fromEntries(Object.entries(SCHEDULES).map(
+        ([name, factor]) => [name, Array.from({{length: {n}}}, (_, k) => factor(k, {n}))])));"""
+    found = run_node(source + tell, {})
+    assert found.keys() == names.keys()
+    for name, schedule in names.items():
+        assert found[name] == pytest.approx([schedule(k) for k in range(n)], rel=1e-12, abs=1e-15), name
