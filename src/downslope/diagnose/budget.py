@@ -27,6 +27,7 @@ class Budget:
         self.allowed, self.accounts = allowed, {name: Account(share) for name, share in shares.items()}
         self.spent = 0.0  # all of the watch, probes included
         self.began = self.last = time.perf_counter()
+        self.grace = GRACE
         self.steps = 0.0  # seconds of the loop, those of the watch included
 
     def begin(self) -> None:
@@ -54,7 +55,7 @@ class Budget:
             return False
         if self.allowed >= 1 or account.looks == 0:
             return True
-        fund = self.allowed * max(0.0, self.steps - self.spent) + GRACE
+        fund = self.allowed * max(0.0, self.steps - self.spent) + self.grace
         return account.spent + account.cost <= account.share * fund
 
     @property

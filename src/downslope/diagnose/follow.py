@@ -228,7 +228,7 @@ class Follower:
         """Are gradients empty before this backward? Told by one small parameter that had one."""
         probe = self._small
         if probe is None:
-            return True
+            return all(g is None or g.is_sparse or not bool(g.any()) for g in self._gradients())
         return probe.grad is None or not bool(probe.grad.any())
 
     def _step_pre(self, optimizer: Any, args: Any, kwargs: Any) -> None:

@@ -57,7 +57,8 @@ class LossSeen:
     """One loss, read off its graph: its kind, what the model said and was to say."""
 
     step: int
-    kind: str  # classes, binary, values, unknown
+    kind: str  # classes, binary, values, absolute, unknown
+    form: str  # what the loss takes: classes (scores), likelihood, binary (scores), probability, values, absolute
     loss: float
     classes: int = 0
     predicted: Counter[int] = field(default_factory=Counter)
@@ -152,9 +153,9 @@ class Signals:
         return [x for x in self.loss if math.isfinite(x)]
 
     def start(self) -> float:
-        """The loss that the run began with: the median of the first few, few of them in a short run."""
+        """The loss that the run began with: the first, or the median of the first few if that is lower."""
         found = self.finite()
-        return median(found[: max(1, min(5, len(found) // 20))]) if found else math.nan
+        return min(found[0], median(found[: max(1, min(5, len(found) // 20))])) if found else math.nan
 
     def end(self, share: float = 0.1) -> float:
         """The median of the last tenth, 5 steps or more."""

@@ -64,8 +64,8 @@ SYMPTOMS: dict[str, Symptom] = {
     "vanishing-gradients": Symptom("Gradients vanish over depth", depth.vanishing, (*RATE, *STANDING)),
     "lr-too-high": Symptom("The learning rate is too high", rate.too_high, (*DEPTH, *BLOWN, *STANDING, "batch-norm-gap")),
     "exploding-gradients": Symptom("Gradients explode over depth", depth.exploding, (*BLOWN, *STANDING)),
+    "loss-exploding": Symptom("The loss explodes", loss.exploding, ("not-finite", "loss-spikes", *DEPTH, *STANDING, "clipping-always")),
     "not-finite": Symptom("Numbers that are not finite", finite.judge, ("loss-exploding", "loss-spikes", *STANDING)),
-    "loss-exploding": Symptom("The loss explodes", loss.exploding, ("loss-spikes", *DEPTH, *STANDING, "clipping-always")),
     "saturated-units": Symptom("Saturated sigmoids or tanhs", units.saturated, ("lr-too-low", *STANDING)),
     "dead-relu": Symptom("Dead ReLUs", units.dead, ("lr-too-low", *STANDING)),
     "batch-norm-batch-too-small": Symptom(

@@ -8,6 +8,7 @@ from statistics import median
 
 from ..finding import Finding
 from ..signals import Signals, mean
+from .rate import ratio
 
 RMS = (1e-2, 20.0)
 OFFSET = 10.0
@@ -18,24 +19,25 @@ Images of 0 to 16 (root mean square 7.8) train, those of 0 to 255 do badly. One-
 
 def inputs(s: Signals) -> Finding | None:
     """What the first linear or convolutional layer gets, unless a norm follows it at once."""
-    if not s.inputs:
+    seen = [i for i in s.inputs if math.isfinite(i.rms)]
+    if not seen:
         return None
-    layer = s.inputs[0].layer
+    layer = seen[0].layer
     known = next((p for p in s.parameters if p.name.rpartition(".")[0] == layer and p.kind == "weight"), None)
     if known is None or known.follows in ("batchnorm", "norm"):
         return None
     if any(p.kind in ("norm", "embedding") and 0 <= p.order < known.order for p in s.parameters):
         return None  # a norm or an embedding made them
-    rms = median(i.rms for i in s.inputs)
-    offset = median(abs(i.mean) / i.std if i.std > 0 else math.inf for i in s.inputs)
-    ratio = median(i.ratio for i in s.inputs)
+    rms = median(i.rms for i in seen)
+    offset = median(abs(i.mean) / i.std if i.std > 0 else math.inf for i in seen)
+    scales = median(i.ratio for i in seen)
     said = []
     if not RMS[0] <= rms <= RMS[1]:
         said.append(f"their root mean square is {rms:.3g}")
     if offset > OFFSET and rms > 0:
         said.append(f"their mean is {offset:.3g} deviations from 0")
-    if ratio > RATIO and rms > 2.0:
-        said.append(f"their features differ {ratio:.3g} times in scale")
+    if scales > RATIO and rms > 2.0:
+        said.append(f"their features differ {scales:.3g} times in scale")
     if not said:
         return None
     return Finding(
@@ -47,7 +49,7 @@ def inputs(s: Signals) -> Finding | None:
         since_step=0,
         confidence=0.85,
         severe=s.end() > 0.5 * s.start(),
-        evidence={"rms": rms, "mean_over_std": offset, "feature_ratio": ratio},
+        evidence={"rms": rms, "mean_over_std": offset, "feature_ratio": scales},
     )
 
 
@@ -83,14 +85,15 @@ def labels(s: Signals) -> Finding | None:
     nothing = s.ignorance()
     if s.kind() not in ("classes", "binary") or not nothing > 0.05 or s.steps < 100:
         return None
-    late = [x for x in s.validation if x[0] > 0.3 * s.steps]
+    scored = [x for x in s.validation if x[0] > 0.3 * s.steps]
     blocks = s.blocks()
-    if len(late) >= 2 and len(s.validation) >= 3:
+    if len(scored) >= 2 and len(s.validation) >= 3:
         # never better than knowing nothing, by a twentieth, and worse as it is fitted
         never = min(v for _, v in s.validation) > 0.95 * nothing
-        if never and s.end() < 0.9 * nothing and median(v for _, v in late) > 1.02 * nothing:
+        if never and s.end() < 0.9 * nothing and median(v for _, v in scored) > 1.02 * nothing:
             return _labels(s, nothing, "what is learned of the training data says nothing of the validation data", 0.85)
-    trained = s.samples and all(_moves(x) for x in s.samples[len(s.samples) // 2 :])
+    late = [r for r in (ratio(x, s) for x in s.late()) if math.isfinite(r)]
+    trained = bool(late) and median(late) > MOVES
     if not trained or not blocks or min(blocks) < 0.93 * nothing or max(blocks[3:]) > 1.3 * nothing:
         return None
     found = s.trial(START) if s.trial is not None else None
@@ -105,11 +108,8 @@ def labels(s: Signals) -> Finding | None:
 START = ("start", 0.01, 0.1, 1.0, 10.0)
 
 
-def _moves(sample: object) -> bool:
-    import numpy as np
-
-    ratio = np.nan_to_num(sample.update) / np.maximum(np.nan_to_num(sample.weight), 1e-12)  # type: ignore[attr-defined]
-    return bool(ratio.max() > 1e-5)
+MOVES = 1e-4
+"""Update over weight, a tenth of what is usual: below that it is the rate that is to be judged, not the data."""
 
 
 def _labels(s: Signals, nothing: float, evidence: str, sure: float) -> Finding:

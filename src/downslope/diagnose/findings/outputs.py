@@ -24,9 +24,7 @@ def softmax_twice(s: Signals) -> Finding | None:
     if seen is None or not seen.before:
         return None
     last = seen.before[0]
-    if (seen.kind, last) not in (("classes", "softmax"), ("binary", "sigmoid")) or "Probability" in seen.kind:
-        return None
-    if seen.kind == "binary" and not s.facts.get("binary_takes_scores", True):
+    if (seen.form, last) not in (("classes", "softmax"), ("binary", "sigmoid")):
         return None
     loss = "cross_entropy" if seen.kind == "classes" else "binary_cross_entropy_with_logits"
     return Finding(
@@ -53,13 +51,13 @@ def wrong_loss(s: Signals) -> Finding | None:
         verdict = "output and target have shapes that are broadcast against each other: every sample meets every target"
         cause = "one is of shape (batch, 1), the other (batch,)"
         remedy = "give both the same shape: output.squeeze(1), or target.unsqueeze(1)"
-    elif seen.kind == "classes" and seen.classes == 1:
+    elif seen.form == "classes" and seen.classes == 1:
         verdict = "cross-entropy over a single class, which is 0 whatever the model says"
         cause, remedy = "the model has one output", "use binary_cross_entropy_with_logits, or one output for each class"
-    elif seen.kind == "classes" and seen.before[:1] and seen.before[0] in SQUASHED:
+    elif seen.form == "classes" and seen.before[:1] and seen.before[0] in SQUASHED:
         verdict = f"the scores that cross-entropy takes were cut by {seen.before[0]}"
         cause, remedy = "an activation after the last layer", f"remove {seen.before[0]} after the last layer"
-    elif seen.kind == "likelihood" and seen.before[:1] not in (("log_softmax",), ("log",), ("logsumexp",), ("sub",)):
+    elif seen.form == "likelihood" and seen.before[:1] not in (("log_softmax",), ("log",), ("logsumexp",), ("sub",)):
         verdict = "nll_loss takes log-probabilities but gets " + (
             "probabilities" if "softmax" in seen.before else "scores"
         )
@@ -73,5 +71,5 @@ def wrong_loss(s: Signals) -> Finding | None:
         remedy,
         since_step=0,
         confidence=0.95,
-        evidence={"kind": seen.kind, "before": list(seen.before), "classes": seen.classes},
+        evidence={"takes": seen.form, "before": list(seen.before), "classes": seen.classes},
     )

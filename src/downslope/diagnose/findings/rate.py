@@ -14,7 +14,9 @@ from ..signals import Sample, Signals
 LARGE = 0.03
 """Update over weight, in the median of the weight matrices. cs231n's rule of thumb is 1e-3, healthy runs pass 1e-2 at
 their start; only with a loss that goes nowhere does it count."""
-LINEAR = 4.0
+CREEPS = 1e-3
+"""Update over weight, at most: the usual size."""
+LINEAR = 6.0
 """A rate 10 times higher falls at least so many times as far: the run is still in a straight line from its start."""
 
 
@@ -35,8 +37,9 @@ def too_high(s: Signals) -> Finding | None:
         return None
     start, end = s.start(), s.end()
     bad = not math.isfinite(s.loss[-1]) or s.not_finite is not None
-    lost = bad or not end < 0.85 * start or _lost(s)
     blocks = s.blocks()
+    thrown = bool(blocks) and max(blocks) > 1.2 * start and end > 0.4 * start
+    lost = bad or not end < 0.85 * start or _lost(s) or thrown
     rests = bool(blocks) and s.steps >= 100 and blocks[5] - blocks[-1] < 0.1 * start and end > 0.05 * start
     early = [r for r in (ratio(x, s) for x in s.samples[:30]) if math.isfinite(r)]
     late = [r for r in (ratio(x, s) for x in s.late()) if math.isfinite(r)]
@@ -80,21 +83,21 @@ def too_low(s: Signals) -> Finding | None:
 
     Not while the rate rises in a warm-up, nor at the end of a schedule, when it is low on purpose."""
     start, end = s.start(), s.end()
-    if s.steps < 60 or not start > 0 or not 0.3 * start < end < 1.05 * start:
+    if s.steps < 60 or not start > 0 or not 0.3 * start < end < 1.3 * start:
         return None
     top = max(s.lr)
     if s.lr[-1] < 0.5 * top or s.lr[-1] > 1.05 * s.lr[s.steps // 2]:
         return None
     usual = [r for r in (ratio(x, s) for x in s.late()) if math.isfinite(r)]
-    if not usual or median(usual) > 3e-3:
+    if not usual or median(usual) > CREEPS:
         return None
     found = _asked(s, (3.0, 10.0))
     if found is None:
         return None
     falls = {o.change.lr_factor: found.start - _mean(o.losses) for o in found.outcomes}
     own, three, ten = (falls.get(f, math.nan) for f in (1.0, 3.0, 10.0))
-    noise = s.noise() / 10
-    if not (ten > max(noise, 1e-4 * start) and ten > LINEAR * max(own, 0.0) and three > 1.8 * max(own, 0.0)):
+    sure = all(o.verdict == "better" for o in found.outcomes if o.change.lr_factor != 1.0)  # paired: noise is no matter
+    if not (sure and ten > LINEAR * max(own, 0.0) and three > 2.0 * max(own, 0.0)):
         return None
     return Finding(
         "lr-too-low",

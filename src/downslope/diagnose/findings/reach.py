@@ -58,9 +58,9 @@ def no_gradient(s: Signals) -> Finding | None:
             absent.append(p.name)
         elif p.kind in ("weight", "norm") and p.order >= 0 and not (np.nan_to_num(grads[:, i]) > 0).any():
             found.append(p.name)
-    dead = {name for name, rows in s.dead.items() if all(r.all() for r in rows)}
     relu = {p.name for p in s.parameters if p.follows == "relu"}
-    found = [name for name in found if name not in dead & relu]
+    if any(all(r.all() for r in rows) for name, rows in s.dead.items() if name in relu):
+        found = []  # nothing comes through a layer whose units are all dead: that is said by itself
     if not absent and not found:
         return None
     names = absent or found

@@ -93,7 +93,7 @@ def _before(node: Any) -> tuple[str, ...]:
 def count(found: Found, step: int, loss: float, samples: int) -> LossSeen:
     """What the model said and was to say, counted."""
     kind = {"likelihood": "classes", "probability": "binary", "absolute": "absolute"}.get(found.kind, found.kind)
-    got = LossSeen(step, kind, loss, before=found.before)
+    got = LossSeen(step, kind, found.kind, loss, before=found.before)
     scores, targets = found.scores, found.targets
     if scores is None or targets is None:
         return got
