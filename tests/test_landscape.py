@@ -167,6 +167,10 @@ def test_a_trajectory_is_replayed_from_its_start_to_its_end(runs: Path) -> None:
     assert 10 <= len(weights) <= 13 and not torch.equal(weights[0], end)
 
 
+def opened(path: Path) -> Image.Image:
+    return Image.open(io.BytesIO(path.read_bytes()))
+
+
 class Stopped(Exception):
     pass
 
@@ -201,7 +205,7 @@ def test_all_slices_of_a_run_and_what_lies_between_two(runs: Path, tmp_path: Pat
     assert {p.name for p in paths} >= {f"{s}.{e}" for s in slices for e in ("png", "html", "json")} | {"between.png"}
     for path in paths:
         if path.suffix == ".png":
-            assert Image.open(path).size[0] > 600
+            assert opened(path).size[0] > 600
     record = json.loads((tmp_path / "out" / "trajectory.json").read_text())
     assert record["path"][-1] == [0.0, 0.0] and "principal components" in record["note"]
     page = (tmp_path / "out" / "connect.html").read_text()
@@ -216,7 +220,7 @@ def test_layers_of_the_spirals_come_apart(runs: Path, tmp_path: Path) -> None:
     assert found[1].separable == pytest.approx(found[0].separable, abs=0.02)  # a linear layer untangles nothing
     assert found[0].points.shape == (200, 2) and classes.shape == (200,)
     paths = landscape_files.write_layers("spirals", runs / "0", tmp_path / "layers")
-    moving = Image.open(tmp_path / "layers" / "layers.gif")
+    moving = opened(tmp_path / "layers" / "layers.gif")
     assert len(paths) >= 3 and moving.n_frames > 50
     with pytest.raises(RunError, match="has no classes"):
         layers.bends(loop.task, loop.model, (torch.zeros(4, 2), torch.zeros(4)))
@@ -234,9 +238,9 @@ def test_the_command_draws_a_surface(tmp_path: Path) -> None:
     given = ["x**2 + 4*y**2", "--optimizers", "sgd,adam", "--set", "sgd.lr=0.1", "--steps", "8", "--grid", "21"]
     result = ask(*given, "--out", str(out))
     assert result.exit_code == 0, result.output
-    moving = Image.open(out / "surface.gif")
+    moving = opened(out / "surface.gif")
     assert moving.n_frames == 9 and moving.size == (560, 420)
-    picture = Image.open(out / "surface.png").convert("RGB")
+    picture = opened(out / "surface.png").convert("RGB")
     assert len(picture.getcolors(1 << 24)) > 500
     page = (out / "surface.html").read_text()
     data = json.loads(page.split('type="application/json">')[1].split("</script>")[0])
@@ -269,7 +273,7 @@ def test_an_mp4_is_made_where_ffmpeg_is(tmp_path: Path, monkeypatch) -> None:
     [
         (["beel"], "did you mean beale"),
         (["x**2 +"], "is no expression"),
-        (["__import__('os')"], "is not allowed"),
+        (["__import__('os')"], "knows no function '__import__'"),
         (["beale", "--optimizers", "adma"], "did you mean"),
         (["beale", "--set", "adam=1"], "as in --set adam.lr=0.1"),
         (["beale", "--start", "1"], "give 2 numbers"),

@@ -130,7 +130,8 @@ def gif(pictures: Sequence[np.ndarray], milliseconds: int = MILLISECONDS) -> byt
     from PIL import Image
 
     images = [Image.fromarray(p) for p in pictures]
-    palette = images[-1].quantize(COLOURS, method=Image.Quantize.MEDIANCUT)
+    looks = np.concatenate([pictures[0], pictures[len(pictures) // 2], pictures[-1]])
+    palette = Image.fromarray(looks).quantize(COLOURS, method=Image.Quantize.MEDIANCUT)
     made = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
     content = io.BytesIO()
     times = [milliseconds] * (len(made) - 1) + [milliseconds * REST]
