@@ -123,7 +123,7 @@ def test_the_hessian_plane_has_the_extreme_eigenvectors() -> None:
     net.batches = [(x.double(), y) for x, y in net.batches]
     plane = directions.hessian_plane(net, products=200)
     x, y = (torch.cat(parts) for parts in zip(*net.batches))
-    whole = torch.func.hessian(lambda w: net.task.loss(x.flatten(1) @ w.view(3, 36).T, y))(net.point)
+    whole = torch.autograd.functional.hessian(lambda w: net.task.loss(x.flatten(1) @ w.view(3, 36).T, y), net.point)
     values = torch.linalg.eigvalsh(whole)
     assert float(plane.across @ whole @ plane.across) == pytest.approx(float(values[-1]), rel=0.02)
     assert float(plane.along @ whole @ plane.along) == pytest.approx(float(values[0]), abs=0.02 * float(values[-1]))
