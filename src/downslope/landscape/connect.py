@@ -41,7 +41,14 @@ def bezier(first: Tensor, bend: Tensor, second: Tensor, t: Tensor) -> Tensor:
 
 
 def fit(
-    network: Network, first: Tensor, second: Tensor, *, steps: int = STEPS, lr: float = RATE, seed: int = 0
+    network: Network,
+    first: Tensor,
+    second: Tensor,
+    *,
+    steps: int = STEPS,
+    lr: float = RATE,
+    seed: int = 0,
+    tell: Tell | None = None,
 ) -> Tensor:
     """The control point (P) of a Bezier curve of low loss: Adam on the loss at a random t of a batch each step.
 
@@ -66,6 +73,8 @@ def fit(
             loss = network.task.loss(functional_call(model, network.shaped(point), (inputs,)), targets)
             (bend.grad,) = torch.autograd.grad(loss, bend)
             optimizer.step()
+            if tell is not None:
+                tell("fitting the curve", step + 1, steps)
     return bend.detach()
 
 

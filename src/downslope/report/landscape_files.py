@@ -121,7 +121,7 @@ def ground_of(plane: Plane, losses: Any, title: str) -> Ground:
     a, b = (t.numpy() for t in grid.coordinates(plane, len(z)))
     log = float(above.max()) > SPAN * 1e-2 * max(float(np.median(above)), 1e-12) or float(above.max()) > SPAN
     floor = 0.0 if log and float(z[np.isfinite(z)].min()) >= 0 else None  # what a loss cannot be below
-    return Ground(title, a, b, z, log, floor=floor, names=plane.names)
+    return Ground(title, a, b, z, log, floor=floor, names=plane.names, steps="points of the path")
 
 
 def _slice(network: Network, plane: Plane, keeper: Any, size: int, tell: grid.Tell | None, folder: Path) -> list[Path]:
@@ -138,10 +138,10 @@ def _slice(network: Network, plane: Plane, keeper: Any, size: int, tell: grid.Te
             return plane.center + plane.path[i:j].to(plane.center) @ axes
 
         off = grid.over_points(network, projected, len(path), f"{plane.name}-path", keeper, tell)
-        tracks.append(Track("training run, projected", TRAINED, path, off.numpy()))
+        tracks.append(Track("training run", TRAINED, path, off.numpy()))
     else:
         here = np.zeros((1, 2))
-        tracks.append(Track("the trained network", TRAINED, here, network.losses(plane.center[None]).numpy()))
+        tracks.append(Track("trained network", TRAINED, here, network.losses(plane.center[None]).numpy()))
     return _write(folder, plane, ground, tracks, losses, " ".join(_notes(network, plane)))
 
 
@@ -183,7 +183,7 @@ def _between(
             "between two runs a checkpoint's batch norm statistics mean nothing; add --batch-norm recompute"
         )
     first, last = network.point, second.point
-    bend = keeper.made("bend", lambda: connect.fit(network, first, last, seed=seed))
+    bend = keeper.made("bend", lambda: connect.fit(network, first, last, seed=seed, tell=tell))
     found = connect.connect(network, first, last, bend, keeper, tell)
     note = "the plane of two solutions and the control point of the curve between them (Garipov et al. 2018)"
     plane = _plane(
@@ -194,14 +194,15 @@ def _between(
     losses = grid.over_plane(network, plane, size, keeper, tell)
     ground = ground_of(plane, losses, f"{network.task.name}: training loss between two runs")
     tracks = [
-        Track(f"{name}, barrier {found.barrier(loss):.3g}", look, _in(plane, points), loss.numpy())
+        Track(name, look, _in(plane, points), loss.numpy())
         for name, look, loss, points in (
             ("straight line", LINE, found.line, torch.lerp(first, last, found.t[:, None].to(first))),
             ("Bezier curve", TRAINED, found.curve, connect.bezier(first, bend, last, found.t)),
         )
     ]
     more = {"t": found.t.tolist(), "line": _plain(found.line), "curve": _plain(found.curve)}
-    text = " ".join(_notes(network, plane))
+    rise = f"Barrier: straight line {found.barrier(found.line):.3g}, curve {found.barrier(found.curve):.3g}."
+    text = " ".join([*_notes(network, plane), rise])
     paths = _write(folder, plane, ground, tracks, losses, text, **more)
     write_atomic(folder / "between.png", between(network.task.name, found))
     return [*paths, folder / "between.png"]

@@ -75,7 +75,7 @@ def _heights(axes: Any, ground: Ground, tracks: Sequence[Track]) -> None:
     for track in tracks:
         shown = np.maximum(track.values - low, 1e-12 * max(tops - low, 1e-300)) if above else track.values
         axes.plot(shown, color=track.style.colour, linestyle=DASH[track.style.dash], linewidth=1.7)
-    dress(axes, "Height above the minimum" if above else "Height", "steps")
+    dress(axes, "Height above the minimum" if above else "Height", ground.steps)
     if above:
         axes.set_yscale("log")
         axes.set_ylim(max(1e-8 * (tops - low), 1e-12), 5 * max(tops - low, 1e-11))

@@ -41,6 +41,7 @@ class Ground:
     floor: float | None = None
     names: tuple[str, str] = ("x", "y")
     start: tuple[float, float] | None = None
+    steps: str = "steps"
 
     def height(self, z: Any) -> np.ndarray:
         """How high a value stands in the picture, from 0 to 1; what is higher or lower than the surface stands at

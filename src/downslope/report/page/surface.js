@@ -7,7 +7,7 @@
   const steps = Math.max(0, ...data.paths.map((p) => p.points.length - 1));
   const spanX = data.x.at(-1) - data.x[0], spanY = data.y.at(-1) - data.y[0];
   const shown = data.paths.map(() => true);
-  let turn = -2.18, tilt = 0.84, zoom = 0.8, step = steps, timer = 0, queued = false;
+  let turn = -2.18, tilt = 0.84, zoom = 0.72, step = steps, timer = 0, queued = false;
 
   // From the surface's own coordinates into a box around the origin, then turned; depth grows toward the viewer.
   const place = (x, y, h) => box((x - data.x[0]) / spanX - 0.5, (y - data.y[0]) / spanY - 0.5, (h - 0.4) * 0.62);
@@ -17,7 +17,7 @@
     const size = 640 * zoom;
     return [
       500 + across * size,
-      335 - (z * Math.cos(tilt) - toward * Math.sin(tilt)) * size,
+      385 - (z * Math.cos(tilt) - toward * Math.sin(tilt)) * size,
       toward * Math.cos(tilt) + z * Math.sin(tilt),
     ];
   };
