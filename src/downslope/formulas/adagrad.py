@@ -132,7 +132,7 @@ def ftrl(p, g, z=0, n=0, *, lr=0.1, beta=1.0, lambda_1=0.0, lambda_2=0.0):
 
 
 def smorms3(p, g, mem=1, g_avg=0, square_avg=0, *, lr=1e-3, eps=1e-16):
-    """Funk 2015, sifter.org/~simon/journal/20150420.html: RMSprop with a memory as long as the gradients are alike.
+    """Funk 2015, sifter.org, journal of 20 April: RMSprop with a memory as long as the gradients are alike.
 
     Names but for the averages, and defaults, are the author's. The squared mean over the mean square says how much of
     the gradient is signal: it bounds the rate, and it shortens the memory.

@@ -708,7 +708,7 @@ class FTRL(Optimizer):
     ) -> None: ...
 
 class SMORMS3(Optimizer):
-    """Funk 2015, sifter.org/~simon/journal/20150420.html: RMSprop with a memory as long as the gradients are alike.
+    """Funk 2015, sifter.org, journal of 20 April: RMSprop with a memory as long as the gradients are alike.
 
     Names but for the averages, and defaults, are the author's. The squared mean over the mean square says how much of
     the gradient is signal: it bounds the rate, and it shortens the memory.
