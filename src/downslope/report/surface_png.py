@@ -72,12 +72,16 @@ def _heights(axes: Any, ground: Ground, tracks: Sequence[Track]) -> None:
     low = min([*known, *(float(track.values.min()) for track in tracks)])
     above = ground.floor is not None and all(float(t.values.min()) >= ground.floor - 1e-9 for t in tracks)
     tops = max(float(track.values[0]) for track in tracks)
+    if ground.steps != "steps":  # nothing here explodes, and all of it is to be seen
+        tops = max(float(np.nanmax(track.values)) for track in tracks)
+        above = above and min(float(np.nanmin(track.values)) for track in tracks) > 0
     for track in tracks:
         shown = np.maximum(track.values - low, 1e-12 * max(tops - low, 1e-300)) if above else track.values
         axes.plot(shown, color=track.style.colour, linestyle=DASH[track.style.dash], linewidth=1.7)
     dress(axes, "Height above the minimum" if above else "Height", ground.steps)
     if above:
         axes.set_yscale("log")
-        axes.set_ylim(max(1e-8 * (tops - low), 1e-12), 5 * max(tops - low, 1e-11))
+        lowest = min((float(t.values[t.values > low].min(initial=np.inf)) for t in tracks), default=np.inf) - low
+        axes.set_ylim(max(1e-8 * (tops - low), 0.5 * min(lowest, tops - low), 1e-12), 5 * max(tops - low, 1e-11))
     else:
         axes.set_ylim(min(float(ground.z[np.isfinite(ground.z)].min()), tops), tops + 0.1 * abs(tops) + 1e-9)
