@@ -24,7 +24,9 @@ from downslope.errors import SettingError
 from findings_cases import Embedded, Recurrent, Residual, Transformer, cnn, data, mlp
 
 MODELS: dict[str, Callable[[], nn.Module]] = {
-    "mlp-dropout": lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Dropout(0.3), nn.Linear(32, 10)),
+    "mlp-dropout": lambda: nn.Sequential(
+        nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Dropout(0.3), nn.Linear(32, 10)
+    ),
     "cnn-bn": cnn,
     "residual": Residual,
     "transformer": Transformer,
@@ -273,7 +275,9 @@ def test_a_probe_that_fails_is_switched_off_and_said(probe: str, monkeypatch: py
     def broken(*args: Any, **kwargs: Any) -> Any:
         raise ZeroDivisionError("as planned")
 
-    target = {"losses": (Follower, "_read_loss"), "norms": (Follower, "_norms_after"), "layers": (Layers, "_layer")}[probe]
+    target = {"losses": (Follower, "_read_loss"), "norms": (Follower, "_norms_after"), "layers": (Layers, "_layer")}[
+        probe
+    ]
     monkeypatch.setattr(*target, broken)
     model = mlp()
     optimizer = torch.optim.Adam(model.parameters())
@@ -390,7 +394,14 @@ def test_long_runs_stay_small() -> None:
 
 def test_a_report_prints_and_goes_through_json() -> None:
     finding = Finding(
-        "lr-too-high", "it is", "c", "r", since_step=3, evidence={"loss": [1.0, math.inf]}, alternatives=("other",), tried="t"
+        "lr-too-high",
+        "it is",
+        "c",
+        "r",
+        since_step=3,
+        evidence={"loss": [1.0, math.inf]},
+        alternatives=("other",),
+        tried="t",
     )
     report = Report([finding], steps=10, overhead=0.01, budget=0.02, notes=["n"])
     assert report.exit_code == 1 and Report([]).exit_code == 0

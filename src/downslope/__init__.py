@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         where,
     )
     from .diagnose.curvature import critical_point
+    from .diagnose.watch import watch
     from .optim import optimizer
     from .race.runner import race
     from .training.branch import whatif
@@ -79,6 +80,7 @@ __all__ = [
     "sqrt",
     "tanh",
     "train",
+    "watch",
     "whatif",
     "where",
 ]
@@ -93,6 +95,7 @@ _HOME = {
     "check": ".check",
     "race": ".race.runner",
     "train": ".training.run",
+    "watch": ".diagnose.watch",
     "whatif": ".training.branch",
 }
 

@@ -61,6 +61,8 @@ def train(
     finally:
         progress.stop()
     print_result(console, result)
+    if result.report is not None and result.report.findings:
+        say(console, f"\n{result.report}")
     if as_json and leads:
         print(json.dumps({"folder": str(result.folder), "interrupted": result.interrupted, **result.records[-1]}))
     if result.interrupted:

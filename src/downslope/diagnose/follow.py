@@ -81,6 +81,14 @@ class Follower:
     def tell_validation(self, value: float) -> None:
         self.signals.validation.append((self.signals.steps, value))
 
+    def refused(self, value: float) -> None:
+        s = self.signals
+        if s.not_finite is None and not math.isfinite(value):
+            s.not_finite = {"step": s.steps, "where": "loss", **self._origin()}
+        s.loss.append(value)
+        s.lr.append(s.lr[-1] if s.lr else math.nan)
+        s.batch.append(self._batch())
+
     def tell_loss(self, value: float) -> None:
         self._said = value
 
@@ -239,8 +247,7 @@ class Follower:
             self._probe("norms", self._norms_before)
 
     def _first_step(self) -> None:
-        found = [group.get("lr") for group in self.optimizer.param_groups]
-        now = [math.nan if lr is None else float(lr) for lr in found]
+        now = [_rate(group) for group in self.optimizer.param_groups]
         scheduled = self.signals.facts["scheduled_at_start"]
         self.signals.facts["lr_moved_first"] = bool(scheduled and now != self.signals.facts["lr_at_start"])
 
@@ -260,7 +267,7 @@ class Follower:
             if self._said is not None
             else (sum(self._values) / len(self._values) if self._values else math.nan)
         )
-        lr = max((float(g["lr"]) for g in self.optimizer.param_groups if g.get("lr") is not None), default=math.nan)
+        lr = max((_rate(g) for g in self.optimizer.param_groups), default=math.nan)
         if self._backwards and not self._clean and s.steps > 0:
             s.counts["not_zeroed"] += 1
         s.counts["seen_backward"] += self._backwards > 0
@@ -324,7 +331,9 @@ class Follower:
             into[self._trained] = values
         s.add(
             s.samples,
-            Sample(s.steps, value, lr, full[0], full[1], full[2], self._before_clip, self._after_clip, along, self._stale),
+            Sample(
+                s.steps, value, lr, full[0], full[1], full[2], self._before_clip, self._after_clip, along, self._stale
+            ),
         )
         self._dead(grads)
         self._noise([g for g, _ in dense])
@@ -372,7 +381,7 @@ class Follower:
         drops = [m for m in self.model.modules() if isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0]
         self.signals.facts = {
             "optimizer": type(self.optimizer).__name__,
-            "lr_at_start": [math.nan if g.get("lr") is None else float(g["lr"]) for g in groups],
+            "lr_at_start": [_rate(g) for g in groups],
             "scheduled_at_start": all("initial_lr" in g for g in groups) and not self.optimizer.state,
             "batchnorm": bool(has),
             "two_modes": bool(has or drops),
@@ -380,3 +389,9 @@ class Follower:
             "versions": [p._version for p in self.tensors],
             "maximize": any(g.get("maximize") for g in groups),
         }
+
+
+def _rate(group: dict[str, Any]) -> float:
+    """The learning rate of a param group; nan if it has none that is a number yet."""
+    lr = group.get("lr")
+    return float(lr) if isinstance(lr, int | float | torch.Tensor) else math.nan

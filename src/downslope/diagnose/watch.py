@@ -64,6 +64,10 @@ class Watch:
         """Tell the loss of this step, where it cannot be seen (no backward of torch's) or is scaled."""
         self._follower.tell_loss(float(value))
 
+    def refused(self, loss: float | torch.Tensor) -> None:
+        """Tell the loss of a last batch from which no step was taken, as it was infinite or out of bounds."""
+        self._follower.refused(float(loss))
+
     def close(self) -> None:
         """Take all hooks away. What was seen stays; `report()` may be called after."""
         if not self._follower.closed:

@@ -82,6 +82,9 @@ class Config:
     shard: bool = option(False, "Cut parameters and states into a part for each process, instead of copying them.")
     sync_batchnorm: bool = option(False, "Batch norms see the batches of all processes; on GPUs alone.")
     loggers: list[str] = option([], "tensorboard, wandb.")
+    watch: float = option(
+        0.02, "Part of the step time for watching what goes wrong; 0 is not at all.", least=0.0, most=1.0
+    )
 
     def __post_init__(self) -> None:
         for each in fields(self):

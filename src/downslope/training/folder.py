@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .loop import Loop
 
 Record = dict[str, Any]
-FREE = ("out", "device", "save_seconds", "loggers", "shard")  # options that a resumed run may have otherwise
+FREE = ("out", "device", "save_seconds", "loggers", "shard", "watch")  # options that a resumed run may have otherwise
 
 
 class Folder:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from .. import rng
+from ..diagnose.finding import Report
 from ..errors import RunError, SettingError
 from . import distributed, faults, shards
 from .build import make_loop, optimizer_class, resolve
@@ -26,6 +27,7 @@ from .logged import Logged
 from .loop import Loop
 from .stopping import copied
 from .task import Task, by_name
+from .watching import Watching
 
 AGAIN = 1.0  # seconds: torchrun passes on a Ctrl-C that the processes have perhaps heard themselves
 
@@ -50,6 +52,7 @@ class Result:
     validation_metric: float | None = None
     test_loss: float | None = None
     test_metric: float | None = None
+    report: Report | None = None  # of what is wrong, if the run was watched: one with a folder, unless watch=0
     members: list[Result] = field(default_factory=list)  # of an ensemble, whose averaged prediction is what is scored
 
 
@@ -116,6 +119,10 @@ def _train_one(
     opened: Any = None
     leads = team is None or team.leads
     logged = Logged(config if leads else replace(config, loggers=[]))
+    # a model in parts has norms that all processes must take together, but they do not look at the same steps
+    watching = (
+        Watching(config.watch) if config.watch > 0 and config.out is not None and leads and not config.shard else None
+    )
     if resume is not None:
         folder, *opened = Folder.open(resume, config, team)
 
@@ -127,7 +134,9 @@ def _train_one(
 
     try:
         with rng.seeded(config.seed):
-            loop, config = make_loop(config, task, data, [*callbacks, logged], keeper, team)
+            loop, config = make_loop(
+                config, task, data, [*callbacks, logged, *([] if watching is None else [watching])], keeper, team
+            )
             if team is not None:
                 team.spread(config.seed)
             if folder is not None and opened is not None and opened[0] is not None:
@@ -146,11 +155,15 @@ def _train_one(
                 loop.diverged_at,
             )
             result.interrupted = loop.interrupted
+            if watching is not None:
+                result.report = watching.end(loop, result.folder)
             if loop.diverged_at is None and not loop.interrupted:
                 _finish(result, loop, folder)
             for tell in loop.callbacks.on_end:
                 tell(loop)
     finally:
+        if watching is not None:
+            watching.close()
         logged.close()
         if folder is not None:
             folder.close()
