@@ -36,7 +36,8 @@ def extra(optimizer: Optimizer) -> dict[str, Any]:
 def put_steps(optimizer: Optimizer, state_dict: dict[str, Any]) -> None:
     """The number of steps among a group's settings too, where no state has it: torch.distributed.checkpoint passes on
     states and groups alone."""
-    if not optimizer.shows_step and state_dict.get("param_groups"):
+    shown = all(optimizer.rule(group).shows_step for group in optimizer.param_groups)
+    if not shown and state_dict.get("param_groups"):
         state_dict["param_groups"][0][STEPS] = optimizer.steps
 
 
