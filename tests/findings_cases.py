@@ -28,7 +28,9 @@ def data() -> tuple[torch.Tensor, ...]:
     return x[:800], y[:800], x[800:], y[800:]
 
 
-def mlp(*, depth: int = 2, width: int = 64, act: Callable[[], nn.Module] = nn.ReLU, last: Any = None, **more: Any) -> nn.Module:
+def mlp(
+    *, depth: int = 2, width: int = 64, act: Callable[[], nn.Module] = nn.ReLU, last: Any = None, **more: Any
+) -> nn.Module:
     layers: list[nn.Module] = [nn.Flatten()]
     size = 64
     for _ in range(depth):
@@ -145,7 +147,11 @@ def run(case: Case, seed: int = 0, see: Callable[[Watch], Any] | None = None) ->
         for _ in range(case.epochs):
             if "train" not in case.slips:
                 model.train()
-            order = torch.argsort(y.flatten() if y.ndim else y, stable=True) if case.order == "sorted" else torch.randperm(len(x))
+            order = (
+                torch.argsort(y.flatten() if y.ndim else y, stable=True)
+                if case.order == "sorted"
+                else torch.randperm(len(x))
+            )
             for i in range(0, len(x) - case.batch + 1, case.batch):
                 rows = order[i : i + case.batch]
                 if "zero" not in case.slips:
@@ -356,27 +362,60 @@ SICK = [
     Case("unused layer", "no-gradient", Unused),
     Case("detached", "no-gradient", lambda: Unused(cut=True)),
     Case("scheduler never stepped", "scheduler-never-stepped", scheduler=step_lr, slips=frozenset({"no_scheduler"})),
-    Case("scheduler first", "scheduler-before-optimizer", scheduler=decaying, epochs=2, slips=frozenset({"scheduler_first"})),
+    Case(
+        "scheduler first",
+        "scheduler-before-optimizer",
+        scheduler=decaying,
+        epochs=2,
+        slips=frozenset({"scheduler_first"}),
+    ),
     Case("scored in training, bn", "evaluated-in-training-mode", cnn, slips=frozenset({"eval"})),
     Case("scored in training, dropout", "evaluated-in-training-mode", Transformer, slips=frozenset({"eval"})),
     Case("trained in evaluation", "trained-in-evaluation-mode", cnn, slips=frozenset({"train"})),
     Case("softmax twice", "softmax-twice", lambda: mlp(last=nn.Softmax(1))),
     Case("softmax twice, cnn", "softmax-twice", lambda: nn.Sequential(cnn(), nn.Softmax(1)), sgd(0.05)),
-    Case("sigmoid twice", "softmax-twice", lambda: mlp(last=nn.Sigmoid(), out=1), loss=F.binary_cross_entropy_with_logits, prepare=binary),
+    Case(
+        "sigmoid twice",
+        "softmax-twice",
+        lambda: mlp(last=nn.Sigmoid(), out=1),
+        loss=F.binary_cross_entropy_with_logits,
+        prepare=binary,
+    ),
     Case("relu before the loss", "wrong-loss", lambda: mlp(last=nn.ReLU())),
     Case("nll of scores", "wrong-loss", loss=nll_of_scores),
     Case("nll of probabilities", "wrong-loss", lambda: mlp(last=nn.Softmax(1)), loss=nll_of_scores),
     Case("broadcast", "wrong-loss", lambda: mlp(out=1), loss=broadcast_mse, prepare=values),
     Case("sqrt of negatives", "not-finite", lambda: Root(False)),
-    Case("nan in the data", "not-finite", prepare=lambda x, y: (torch.where(torch.arange(len(x))[:, None, None, None] == 77, math.nan, x), y)),
+    Case(
+        "nan in the data",
+        "not-finite",
+        prepare=lambda x, y: (torch.where(torch.arange(len(x))[:, None, None, None] == 77, math.nan, x), y),
+    ),
     Case("constant weights", "init-constant", initialised(mlp, weights_by(lambda w: w.fill_(0.05)))),
     Case("all zero", "init-constant", initialised(mlp, weights_by(lambda w: w.zero_()))),
-    Case("tiny weights", "init-too-small", initialised(lambda: mlp(depth=4), weights_by(lambda w: w.normal_(0, 1e-3))), sgd(0.01)),
-    Case("tiny weights, tanh", "init-too-small", initialised(lambda: mlp(depth=5, act=nn.Tanh), weights_by(lambda w: w.normal_(0, 1e-3))), sgd(0.05)),
+    Case(
+        "tiny weights",
+        "init-too-small",
+        initialised(lambda: mlp(depth=4), weights_by(lambda w: w.normal_(0, 1e-3))),
+        sgd(0.01),
+    ),
+    Case(
+        "tiny weights, tanh",
+        "init-too-small",
+        initialised(lambda: mlp(depth=5, act=nn.Tanh), weights_by(lambda w: w.normal_(0, 1e-3))),
+        sgd(0.05),
+    ),
     Case("huge weights", "init-too-large", initialised(lambda: mlp(depth=3), weights_by(lambda w: w.normal_(0, 1.0)))),
-    Case("huge weights, tanh", "init-too-large", initialised(lambda: mlp(depth=3, act=nn.Tanh), weights_by(lambda w: w.normal_(0, 2.0))), sgd(0.01)),
+    Case(
+        "huge weights, tanh",
+        "init-too-large",
+        initialised(lambda: mlp(depth=3, act=nn.Tanh), weights_by(lambda w: w.normal_(0, 2.0))),
+        sgd(0.01),
+    ),
     Case("raw inputs", "inputs-unnormalised", prepare=lambda x, y: (x * 70 + 128, y)),
-    Case("raw inputs, sgd", "inputs-unnormalised", lambda: cnn(False), sgd(0.01), prepare=lambda x, y: (x * 70 + 128, y)),
+    Case(
+        "raw inputs, sgd", "inputs-unnormalised", lambda: cnn(False), sgd(0.01), prepare=lambda x, y: (x * 70 + 128, y)
+    ),
     Case("tiny inputs", "inputs-unnormalised", optimizer=sgd(0.05), prepare=lambda x, y: (x * 1e-3, y)),
     Case("sorted", "sorted-data", order="sorted"),
     Case("sorted, cnn sgd", "sorted-data", cnn, sgd(0.05), order="sorted"),
@@ -397,19 +436,50 @@ SICK = [
     Case("deep sigmoid adam", "vanishing-gradients", lambda: mlp(depth=10, act=nn.Sigmoid)),
     Case("dead relus", "dead-relu", dead_from_start(mlp)),
     Case("dead relus sgd", "dead-relu", dead_from_start(lambda: mlp(depth=3)), sgd(0.01)),
-    Case("saturated tanh", "saturated-units", initialised(lambda: mlp(depth=2, act=nn.Tanh), biases_at(8.0)), sgd(0.01)),
+    Case(
+        "saturated tanh", "saturated-units", initialised(lambda: mlp(depth=2, act=nn.Tanh), biases_at(8.0)), sgd(0.01)
+    ),
     Case("batch norm, 2 samples", "batch-norm-batch-too-small", lambda: Residual(zero=False), batch=2, epochs=1),
     Case("batch norm, momentum 1e-4", "batch-norm-gap", batchnorm_momentum(1e-4)),
     Case("shuffled labels", "labels-unlearnable", prepare=shuffled, optimizer=sgd(0.01), epochs=6),
-    Case("shuffled labels, learned by heart", "labels-unlearnable", lambda: mlp(width=256), prepare=shuffled, epochs=25),
-    Case("noise for inputs", "labels-unlearnable", cnn, prepare=lambda x, y: (torch.randn(x.shape, generator=torch.Generator().manual_seed(len(x))), y), epochs=8),
-    Case("overfitting", "overfitting", lambda: mlp(width=256), rows=60, epochs=120, batch=30, prepare=noisy, optimizer=adam(3e-3)),
+    Case(
+        "shuffled labels, learned by heart", "labels-unlearnable", lambda: mlp(width=256), prepare=shuffled, epochs=25
+    ),
+    Case(
+        "noise for inputs",
+        "labels-unlearnable",
+        cnn,
+        prepare=lambda x, y: (torch.randn(x.shape, generator=torch.Generator().manual_seed(len(x))), y),
+        epochs=8,
+    ),
+    Case(
+        "overfitting",
+        "overfitting",
+        lambda: mlp(width=256),
+        rows=60,
+        epochs=120,
+        batch=30,
+        prepare=noisy,
+        optimizer=adam(3e-3),
+    ),
     Case("maximised", "loss-exploding", optimizer=lambda p: torch.optim.SGD(p, 0.05, maximize=True)),
-    Case("weight decay on norms", "weight-decay-on-norms", lambda: Residual(zero=False), adamw(1e-2, weight_decay=1.0), epochs=16),
+    Case(
+        "weight decay on norms",
+        "weight-decay-on-norms",
+        lambda: Residual(zero=False),
+        adamw(1e-2, weight_decay=1.0),
+        epochs=16,
+    ),
     Case("clipped to nothing", "clipping-always", optimizer=adam(1e-3), clip=1e-3),
     Case("bad batches", "loss-spikes", optimizer=sgd(0.002), slips=frozenset({"bad_batch"})),
-    Case("a line for spirals", "underfitting", lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 1), nn.Linear(1, 10)), adam(1e-2), epochs=30),
-]  # fmt: skip
+    Case(
+        "a line for spirals",
+        "underfitting",
+        lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 1), nn.Linear(1, 10)),
+        adam(1e-2),
+        epochs=30,
+    ),
+]
 
 HEALTHY = [
     Case("mlp adam", None),
@@ -444,12 +514,25 @@ HEALTHY = [
     Case("batch 4", None, optimizer=adam(5e-4), batch=4, epochs=2),
     Case("values", None, lambda: mlp(out=1), adam(1e-3), loss=F.mse_loss, prepare=column, epochs=15),
     Case("binary", None, lambda: mlp(out=1), loss=F.binary_cross_entropy_with_logits, prepare=binary),
-    Case("binary, sigmoid and bce", None, lambda: mlp(last=nn.Sigmoid(), out=1), loss=F.binary_cross_entropy, prepare=binary),
+    Case(
+        "binary, sigmoid and bce",
+        None,
+        lambda: mlp(last=nn.Sigmoid(), out=1),
+        loss=F.binary_cross_entropy,
+        prepare=binary,
+    ),
     Case("nll of log_softmax", None, loss=nll),
     Case("log_softmax and cross_entropy", None, lambda: mlp(last=nn.LogSoftmax(1))),
     Case("label smoothing", None, loss=functools.partial(F.cross_entropy, label_smoothing=0.1)),
     Case("root, safe", None, lambda: Root(True)),
-    Case("no decay on norms", None, lambda: Residual(zero=False), adamw(1e-2, weight_decay=1.0), parameters=groups(False), epochs=8),
+    Case(
+        "no decay on norms",
+        None,
+        lambda: Residual(zero=False),
+        adamw(1e-2, weight_decay=1.0),
+        parameters=groups(False),
+        epochs=8,
+    ),
     Case("clip at 5", None, Recurrent, adam(3e-3), clip=5.0),
     Case("class 3 is rare", None, prepare=unbalanced),
     Case("label noise of a quarter", None, prepare=noisy, epochs=5),
@@ -458,4 +541,4 @@ HEALTHY = [
     Case("linear model", None, lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), adam(3e-3), epochs=15),
     Case("dropout", None, lambda: nn.Sequential(mlp(), nn.Identity()), adam(1e-3)),
     Case("batch norm momentum 0.01", None, batchnorm_momentum(0.05), epochs=10),
-]  # fmt: skip
+]

@@ -19,7 +19,6 @@ from downslope.diagnose.findings.noise import scale
 from downslope.diagnose.probes.origin import origin
 from downslope.diagnose.signals import Signals
 from downslope.training.config import Config
-
 from findings_cases import HEALTHY, SICK, Case, Root, data, mlp, run
 
 

@@ -7,6 +7,7 @@ from array import array
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -174,7 +175,7 @@ class Signals:
         """The standard deviation of one step's loss about its course: from differences of neighbours, in the median."""
         found = self.finite()
         found = found[len(found) // 2 :]
-        steps = [abs(b - a) for a, b in zip(found, found[1:])]
+        steps = [abs(b - a) for a, b in pairwise(found)]
         return 1.05 * median(steps) if steps else math.nan  # 1 / (0.6745 sqrt 2)
 
     def kind(self) -> str:

@@ -49,22 +49,30 @@ ALL = (*RATE, *DEPTH, *BLOWN, *STANDING)
 SYMPTOMS: dict[str, Symptom] = {
     "gradients-not-zeroed": Symptom("Gradients are not set to zero", loop.not_zeroed, ALL),
     "sorted-data": Symptom("The data are sorted by their labels", data.sorted_data, ALL),
-    "softmax-twice": Symptom("Softmax is applied twice", outputs.softmax_twice, (*RATE, *STANDING, "vanishing-gradients")),
+    "softmax-twice": Symptom(
+        "Softmax is applied twice", outputs.softmax_twice, (*RATE, *STANDING, "vanishing-gradients")
+    ),
     "wrong-loss": Symptom("The loss does not fit the output", outputs.wrong_loss, ALL),
     "init-constant": Symptom("Units start equal", start.constant, (*RATE, *DEPTH, *STANDING, "no-gradient")),
     "no-gradient": Symptom("Parameters that never get a gradient", reach.no_gradient, (*STANDING, *RATE)),
     "parameters-not-in-optimizer": Symptom(
         "Parameters that are in no optimizer", reach.not_in_optimizer, (*STANDING, *RATE, "dead-relu")
     ),
-    "trained-in-evaluation-mode": Symptom("Trained in evaluation mode", loop.trained_in_evaluation, ("batch-norm-gap",)),
+    "trained-in-evaluation-mode": Symptom(
+        "Trained in evaluation mode", loop.trained_in_evaluation, ("batch-norm-gap",)
+    ),
     "evaluated-in-training-mode": Symptom("Scored in training mode", loop.scored_in_training, ("batch-norm-gap",)),
     "inputs-unnormalised": Symptom("Inputs are not normalised", data.inputs, ALL),
     "init-too-large": Symptom("Weights start too large", start.large, ALL),
     "init-too-small": Symptom("Weights start too small", start.small, ("vanishing-gradients", *RATE, *STANDING)),
     "vanishing-gradients": Symptom("Gradients vanish over depth", depth.vanishing, (*RATE, *STANDING)),
-    "lr-too-high": Symptom("The learning rate is too high", rate.too_high, (*DEPTH, *BLOWN, *STANDING, "batch-norm-gap")),
+    "lr-too-high": Symptom(
+        "The learning rate is too high", rate.too_high, (*DEPTH, *BLOWN, *STANDING, "batch-norm-gap")
+    ),
     "exploding-gradients": Symptom("Gradients explode over depth", depth.exploding, (*BLOWN, *STANDING)),
-    "loss-exploding": Symptom("The loss explodes", loss.exploding, ("not-finite", "loss-spikes", *DEPTH, *STANDING, "clipping-always")),
+    "loss-exploding": Symptom(
+        "The loss explodes", loss.exploding, ("not-finite", "loss-spikes", *DEPTH, *STANDING, "clipping-always")
+    ),
     "not-finite": Symptom("Numbers that are not finite", finite.judge, ("loss-exploding", "loss-spikes", *STANDING)),
     "saturated-units": Symptom("Saturated sigmoids or tanhs", units.saturated, ("lr-too-low", *STANDING)),
     "dead-relu": Symptom("Dead ReLUs", units.dead, ("lr-too-low", *STANDING)),
@@ -85,7 +93,7 @@ SYMPTOMS: dict[str, Symptom] = {
     "weight-decay-on-norms": Symptom("Weight decay on norms and biases", settings.decay),
     "loss-spikes": Symptom("Spikes in the loss", loss.spikes),
     "batch-too-small": Symptom("Batches are small against the gradient's noise", noise.judge),
-}  # fmt: skip
+}
 """From causes to consequences; the first of several findings is the likeliest root."""
 
 

@@ -68,8 +68,8 @@ def gap(s: Signals) -> Finding | None:
         "batch-norm-gap",
         f"the running statistics of {listed(list(found))} are not those of the batches: means {first['mean']:.2g} "
         f"deviations off, variances {first['variance']:.2g} times",
-        f"momentum {first['momentum']} follows too slowly, or other data went through in training mode: evaluation sees "
-        "another network than training does",
+        f"momentum {first['momentum']} follows too slowly, or other data went through in training mode: "
+        "evaluation sees another network than training does",
         "raise the momentum (0.1 is torch's), or recompute the statistics over the training data before scoring",
         confidence=0.85,
         evidence=found,

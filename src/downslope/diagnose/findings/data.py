@@ -117,7 +117,7 @@ def _labels(s: Signals, nothing: float, evidence: str, sure: float) -> Finding:
         "labels-unlearnable",
         f"the loss is that of knowing nothing ({nothing:.3g}): {evidence}",
         "labels are shuffled against the inputs, or the inputs do not hold what is asked for",
-        "look at single samples with their labels, just before the model; check that inputs and labels are shuffled alike",
+        "look at single samples with their labels, just before the model; are inputs and labels shuffled alike?",
         confidence=sure,
         evidence={"ignorance": nothing, "train": s.end(), "validation": [v for _, v in s.validation][-5:]},
     )

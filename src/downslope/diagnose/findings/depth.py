@@ -17,7 +17,7 @@ LAYERS = 4
 def _profile(s: Signals) -> list[tuple[str, float]]:
     """Root mean square of the gradient's elements by weight, in the order of use, from the first samples on.
 
-    Weights before a norm set their gradient's size by their own, and those that began at zero pass nothing on: left out."""
+    Left out: weights before a norm, whose size sets their gradient's, and those that began at zero, which pass none."""
     found = []
     for i in s.weights():
         p = s.parameters[i]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from statistics import median
 
 from ..finding import Finding
@@ -23,7 +24,7 @@ def over(s: Signals) -> Finding | None:
     top = max(s.start(), values[0])
     now = median(values[-3:])
     gained = top - values[low]
-    jitter = median(abs(b - a) for a, b in zip(values, values[1:])) if len(values) > 2 else 0.0
+    jitter = median(abs(b - a) for a, b in pairwise(values)) if len(values) > 2 else 0.0
     if low > len(values) - 4 or gained <= 0 or now - values[low] < max(BACK * gained, 2 * jitter * (low < 2)):
         return None
     at, train = seen[low][0], s.loss

@@ -72,7 +72,8 @@ def scored_in_training(s: Signals) -> Finding | None:
     what = "batch norm takes the scored data's statistics into its own" if s.facts["batchnorm"] else "dropout is on"
     return Finding(
         "evaluated-in-training-mode",
-        f"the model was scored in training mode {rounds} times ({s.counts['scored_in_training_batches']} batches): {what}",
+        f"the model was scored in training mode {rounds} times "
+        f"({s.counts['scored_in_training_batches']} batches): {what}",
         "model.eval() is missing before the scoring",
         "call model.eval() before it and model.train() after it",
         confidence=0.9,

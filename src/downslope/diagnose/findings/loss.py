@@ -54,7 +54,7 @@ def spikes(s: Signals) -> Finding | None:
     moved = [x.get("update", math.nan) for x in worst["before"] if math.isfinite(x.get("update", math.nan))]
     leap = moved[-1] / median(moved) if len(moved) > 3 else math.nan
     ranked = [
-        (np.nan_to_num(stale) / 100, "the second moment was stale: gradients had been small for long, then grew at once",
+        (np.nan_to_num(stale) / 100, "the second moment was stale: gradients had been small, then grew at once",
          "a lower beta2 (0.95), or clip the gradient by its norm"),
         (np.nan_to_num(leap) / 5, "the step before it was far longer than usual: the learning rate is at its edge",
          "lower the learning rate, or clip the gradient by its norm"),
@@ -64,7 +64,7 @@ def spikes(s: Signals) -> Finding | None:
     ranked.sort(key=lambda x: -x[0])
     return Finding(
         "loss-spikes",
-        f"{len(found)} spikes in the loss, the highest at step {at}: {worst['loss']:.3g}, {worst['usual']:.3g} before it",
+        f"{len(found)} spikes in the loss, the highest at step {at}: {worst['loss']:.3g} after {worst['usual']:.3g}",
         ranked[0][1],
         ranked[0][2],
         since_step=found[0]["step"],

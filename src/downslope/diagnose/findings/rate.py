@@ -56,7 +56,8 @@ def too_high(s: Signals) -> Finding | None:
             return None
         if best is not None:
             factor, loss = best
-            tried = f"from the same start, lr x {factor:g} came to {loss:.3g} in {found.steps} steps; the run is at {end:.3g}"
+            came = f"lr x {factor:g} came to {loss:.3g} in {found.steps} steps"
+            tried = f"from the same start, {came}; the run is at {end:.3g}"
     else:
         found = _asked(s, (0.01, 0.1))
         best = _best(found)
@@ -101,7 +102,7 @@ def too_low(s: Signals) -> Finding | None:
         return None
     return Finding(
         "lr-too-low",
-        f"the learning rate ({s.lr[-1]:.3g}) is too low: in {s.steps} steps the loss went from {start:.3g} to {end:.3g}",
+        f"the learning rate ({s.lr[-1]:.3g}) is too low: {start:.3g} became {end:.3g} in {s.steps} steps",
         "each step is in the right direction and far too short",
         f"lr {s.lr[-1] * 10:.2g}",
         since_step=0,

@@ -56,12 +56,12 @@ def clipping(s: Signals) -> Finding | None:
     # a GradScaler's factor is the same power of two at every step
     if max(clipped) < 1.0001 * min(clipped) and math.frexp(round(clipped[0]))[0] == 0.5:
         return None
+    high = sorted(x.before_clip for x in late)[int(0.9 * len(late))]
     return Finding(
         "clipping-always",
         f"{len(clipped) / len(late):.0%} of the gradients are clipped, in the median to 1/{median(clipped):.3g}",
         "the bound is far below the size that gradients have: it sets the step length, not the learning rate",
-        f"clip at the 90th percentile of the gradient norm, {sorted(x.before_clip for x in late)[int(0.9 * len(late))]:.3g} "
-        "here, or lower the learning rate instead",
+        f"clip at the 90th percentile of the gradient norm, {high:.3g} here, or lower the learning rate instead",
         confidence=0.85,
         severe=False,
         evidence={

@@ -10,8 +10,8 @@ from ..signals import Signals
 from .reach import listed
 
 SMALL, LARGE = 1e-3, 20.0
-"""Fan-in times variance, over what keeps a signal's size (1, or 2 before ReLU). torch's own start is 1/6 to 1/3, GPT-2's
-0.02 is 1/40 at width 64, and trained weights stay within 1e-2 to 20 in the healthy runs of the tests."""
+"""Fan-in times variance, over what keeps a signal's size (1, or 2 before ReLU). torch's own start is 1/6 to 1/3,
+GPT-2's 0.02 is 1/40 at width 64, and trained weights stay within 1e-2 to 20 in the healthy runs of the tests."""
 
 
 def constant(s: Signals) -> Finding | None:

@@ -53,7 +53,7 @@ def stuck(s: Signals) -> Finding | None:
     cosines = [d / math.sqrt(a * b) for step, _, d, a, b in s.dots if a * b > 0 and step > s.steps / 2]
     if len(cosines) < 3 or median(cosines) > -0.3:
         return None
-    level, start = found
+    level, _ = found
     return Finding(
         "stuck-large-gradients",
         f"the loss stands at {level:.3g} with gradients {size:.2g} times those at the start, which oppose each other "

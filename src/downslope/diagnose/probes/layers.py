@@ -32,7 +32,7 @@ class Layers:
         self.modules = [
             (name, m)
             for name, m in model.named_modules()
-            if isinstance(m, LAYERS) or isinstance(m, nn.modules.batchnorm._BatchNorm)
+            if isinstance(m, (*LAYERS, nn.modules.batchnorm._BatchNorm))
         ]
         others = (p.name.rpartition(".")[0] for p in parameters if p.kind in ("norm", "embedding"))
         self.others = set(others)
