@@ -332,7 +332,7 @@ def test_a_file_that_cannot_be_shown_is_one_clear_error(show, file, case):
 
 MISUSES = {
     "adm": r"no optimizer or formula is called 'adm'; did you mean adam",
-    "zzz": r"known are: adabelief, .*, yogi$",
+    "zzz": r"known are: accsgd, .*, yogi$",
     "mine:f": r"known are: .*; one of yours is named by its file, as in my_formulas.py:heavy_ball$",
     "--as graph": r"--as and --with need a name, as in `downslope show adam --as graph`",
     "--with average": r"--as and --with need a name",

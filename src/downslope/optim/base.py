@@ -19,7 +19,7 @@ from .batch import Batch
 from .escape import Escaping
 from .follow import Follower, at, followers, is_scheduled
 from .scoring import Scoring
-from .stage import Member
+from .stage import Member, number
 from .table import same
 from .untraced import untraced
 
@@ -220,7 +220,7 @@ class Optimizer(Escaping, Scoring, torch.optim.Optimizer):
         groups = self.param_groups
         return (
             (self.saves_all or any(self.schedules) or around.is_scheduled(self))
-            and all(not is_scheduled(group["lr"]) and float(group["lr"]) == 0 for group in groups if "lr" in group)
+            and all(not is_scheduled(group["lr"]) and number(group["lr"]) == 0 for group in groups if "lr" in group)
             and all(p.grad is None or not p.grad.any() for group in groups for p in group["params"])
         )
 
