@@ -48,6 +48,10 @@ class Budget:
         account.looks += 1
         account.cost = account.spent / account.looks
 
+    def follows(self) -> bool:
+        """May the next step be followed at all? Of steps far below a millisecond, not every one."""
+        return self.allowed >= 1 or self.spent <= self.allowed * max(0.0, self.steps - self.spent) + self.grace
+
     def may(self, name: str) -> bool:
         """May a probe look at the next step?"""
         account = self.accounts[name]

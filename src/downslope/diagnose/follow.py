@@ -42,9 +42,10 @@ class Follower:
         self._trained = [place[id(p)] for g in optimizer.param_groups for p in g["params"] if id(p) in place]
         self._layers = Layers(model, self.signals.parameters)
         self.trial = Trial(model, optimizer)
-        self._facts()
+        self.signals.facts = parameters.circumstances(model, optimizer, self.tensors)
         self.paused = self.closed = False
         self._plan = dict.fromkeys(PROBES, True)
+        self._idle = False  # this step is not followed: that alone would cost more than the budget
         self._pair = False
         self._previous: tuple[int, list[torch.Tensor], float] | None = None
         self._last: tuple[Any, Any] | None = None  # the last batch
@@ -61,12 +62,12 @@ class Follower:
         self.after_backward = self._timed(self._after_backward)
         self._handles: list[Any] = [
             optimizer.register_step_pre_hook(Hook(self._timed(self._step_pre))),
-            optimizer.register_step_post_hook(Hook(self._timed(self._step_post))),
+            optimizer.register_step_post_hook(Hook(self._timed(self._step_post, always=True))),
             model.register_forward_pre_hook(Hook(self._timed(self._forward_pre)), with_kwargs=True),
-            model.register_forward_hook(Hook(self._timed(self._forward_post))),
+            model.register_forward_hook(Hook(self._timed(self._forward_post, always=True))),
         ]
         if loss is not None:
-            self._handles.append(loss.register_forward_hook(Hook(self._timed(self._criterion))))
+            self._handles.append(loss.register_forward_hook(Hook(self._timed(self._criterion, always=True))))
         backward.follow(self)
         self.budget.begin()
 
@@ -94,11 +95,11 @@ class Follower:
 
     # ---- guarded, timed
 
-    def _timed(self, what: Callable[..., None]) -> Callable[..., None]:
-        """Adds its time to the overhead; nothing that fails in it reaches the loop."""
+    def _timed(self, what: Callable[..., None], always: bool = False) -> Callable[..., None]:
+        """Adds its time to the overhead; nothing that fails in it reaches the loop. Rests in idle steps."""
 
         def run(*args: Any) -> None:
-            if self.paused or self.closed:
+            if self.paused or self.closed or (self._idle and not always):
                 return
             began = time.perf_counter()
             try:
@@ -163,6 +164,8 @@ class Follower:
     def _forward_post(self, module: nn.Module, args: Any, output: Any) -> None:
         s = self.signals
         if torch.is_grad_enabled():
+            if self._idle:
+                return
             self._layers.detach()
             self._output, self._mode = output, module.training
             return
@@ -247,7 +250,7 @@ class Follower:
             self._probe("norms", self._norms_before)
 
     def _first_step(self) -> None:
-        now = [_rate(group) for group in self.optimizer.param_groups]
+        now = [parameters.rate(group) for group in self.optimizer.param_groups]
         scheduled = self.signals.facts["scheduled_at_start"]
         self.signals.facts["lr_moved_first"] = bool(scheduled and now != self.signals.facts["lr_at_start"])
 
@@ -262,12 +265,18 @@ class Follower:
 
     def _step_post(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         s = self.signals
+        if self._idle:
+            s.loss.append(math.nan)
+            s.lr.append(s.lr[-1])
+            s.batch.append(0)
+            self._idle = not self.budget.follows()
+            return self.budget.tick()
         value = (
             self._said
             if self._said is not None
             else (sum(self._values) / len(self._values) if self._values else math.nan)
         )
-        lr = max((_rate(g) for g in self.optimizer.param_groups), default=math.nan)
+        lr = max((parameters.rate(g) for g in self.optimizer.param_groups), default=math.nan)
         if self._backwards and not self._clean and s.steps > 0:
             s.counts["not_zeroed"] += 1
         s.counts["seen_backward"] += self._backwards > 0
@@ -304,6 +313,7 @@ class Follower:
         self._plan = {name: self.budget.may(name) for name in PROBES}
         self._plan["norms"] = self._plan["norms"] or (self._pair and self.budget.accounts["norms"].on)
         self._reset()
+        self._idle = not self.budget.follows()
         self.budget.tick()
 
     def _choose_small(self) -> None:
@@ -374,24 +384,3 @@ class Follower:
             step = value - level if math.isfinite(level) else 0.0
             self._level = [value if math.isnan(level) else level + 0.1 * step, square + 0.1 * (step * step - square)]
         s.recent.append(ring)
-
-    def _facts(self) -> None:
-        groups = self.optimizer.param_groups
-        has = [m for m in self.model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-        drops = [m for m in self.model.modules() if isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0]
-        self.signals.facts = {
-            "optimizer": type(self.optimizer).__name__,
-            "lr_at_start": [_rate(g) for g in groups],
-            "scheduled_at_start": all("initial_lr" in g for g in groups) and not self.optimizer.state,
-            "batchnorm": bool(has),
-            "two_modes": bool(has or drops),
-            "max_norm": getattr(self.optimizer, "max_norm", None),
-            "versions": [p._version for p in self.tensors],
-            "maximize": any(g.get("maximize") for g in groups),
-        }
-
-
-def _rate(group: dict[str, Any]) -> float:
-    """The learning rate of a param group; nan if it has none that is a number yet."""
-    lr = group.get("lr")
-    return float(lr) if isinstance(lr, int | float | torch.Tensor) else math.nan

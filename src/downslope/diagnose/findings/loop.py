@@ -12,16 +12,17 @@ MOST = 0.8
 def not_zeroed(s: Signals) -> Finding | None:
     """Each step adds to the gradient of the steps before it: no backward since the last step began from zero."""
     count = s.counts["not_zeroed"]
-    if s.steps < 5 or count < MOST * (s.steps - 1):
+    seen = s.counts["seen_backward"]
+    if seen < 5 or count < MOST * (seen - 1):
         return None
     return Finding(
         "gradients-not-zeroed",
-        f"gradients were not set to zero in {count} of {s.steps} steps, so that each step is the sum of all before",
+        f"gradients were not set to zero in {count} of {seen} steps, so that each step is the sum of all before",
         "optimizer.zero_grad() is missing from the loop, or is called on another optimizer",
         "call optimizer.zero_grad() once for each optimizer.step(), before backward",
         since_step=1,
         confidence=0.99,
-        evidence={"steps": count, "of": s.steps},
+        evidence={"steps": count, "of": seen},
     )
 
 
@@ -83,14 +84,14 @@ def scored_in_training(s: Signals) -> Finding | None:
 
 def trained_in_evaluation(s: Signals) -> Finding | None:
     """The model's own switch is at evaluation while it is trained, after some steps where it was not."""
-    count = s.counts["steps_in_evaluation"]
-    if not s.facts.get("two_modes") or s.steps < 10 or not 0.1 * s.steps < count < s.steps:
+    count, seen = s.counts["steps_in_evaluation"], s.counts["seen_backward"]
+    if not s.facts.get("two_modes") or seen < 10 or not 0.1 * seen < count < seen:
         return None
     return Finding(
         "trained-in-evaluation-mode",
-        f"{count} of {s.steps} steps were trained in evaluation mode, the others were not",
+        f"{count} of {seen} steps were trained in evaluation mode, the others were not",
         "model.train() is missing after the scoring: dropout is off, batch norm learns no statistics any more",
         "call model.train() at the start of each epoch",
         confidence=0.9,
-        evidence={"steps": count, "of": s.steps},
+        evidence={"steps": count, "of": seen},
     )

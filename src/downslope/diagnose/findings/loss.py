@@ -45,7 +45,7 @@ def spikes(s: Signals) -> Finding | None:
     if len(found) < 1 or s.steps < 60 or s.end() > s.start():
         return None
     worst = max(found, key=lambda x: x["loss"] - x["usual"])
-    if worst["loss"] < 3 * worst["usual"] or worst["loss"] < 0.5 * s.start():
+    if worst["loss"] < 3 * worst["usual"] or worst["loss"] < s.start():
         return None
     at = worst["step"]
     after = [x for x in list(s.loss)[at + 1 : at + 4] if math.isfinite(x)]

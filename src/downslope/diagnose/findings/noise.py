@@ -49,7 +49,7 @@ def note(s: Signals) -> str | None:
 
 
 def _batch(s: Signals) -> int:
-    return int(median(list(s.batch)[-50:] or [0]))
+    return int(median([b for b in s.batch if b][-50:] or [0]))
 
 
 def judge(s: Signals) -> Finding | None:

@@ -36,7 +36,7 @@ def too_high(s: Signals) -> Finding | None:
     if s.steps < 5 or not s.samples or s.facts.get("maximize"):
         return None
     start, end = s.start(), s.end()
-    bad = not math.isfinite(s.loss[-1]) or s.not_finite is not None
+    bad = s.not_finite is not None
     blocks = s.blocks()
     thrown = bool(blocks) and max(blocks) > 1.2 * start and end > 0.4 * start
     lost = bad or not end < 0.85 * start or _lost(s) or thrown

@@ -30,9 +30,7 @@ class Layers:
         self.inputs: InputSeen | None = None
         self.handles: list[Any] = []
         self.modules = [
-            (name, m)
-            for name, m in model.named_modules()
-            if isinstance(m, (*LAYERS, nn.modules.batchnorm._BatchNorm))
+            (name, m) for name, m in model.named_modules() if isinstance(m, (*LAYERS, nn.modules.batchnorm._BatchNorm))
         ]
         others = (p.name.rpartition(".")[0] for p in parameters if p.kind in ("norm", "embedding"))
         self.others = set(others)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -52,3 +53,26 @@ def _kind(name: str, p: torch.Tensor, owner: nn.Module) -> str:
     if "bias" in name.rpartition(".")[2]:
         return "bias"
     return "weight" if p.ndim > 1 else "other"
+
+
+def circumstances(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: list[torch.Tensor]) -> dict[str, Any]:
+    """What else is known at the start: of the optimizer, and of layers that care about the model's mode."""
+    groups = optimizer.param_groups
+    has = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    drops = [m for m in model.modules() if isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0]
+    return {
+        "optimizer": type(optimizer).__name__,
+        "lr_at_start": [rate(g) for g in groups],
+        "scheduled_at_start": all("initial_lr" in g for g in groups) and not optimizer.state,
+        "batchnorm": bool(has),
+        "two_modes": bool(has or drops),
+        "max_norm": getattr(optimizer, "max_norm", None),
+        "versions": [p._version for p in tensors],
+        "maximize": any(g.get("maximize") for g in groups),
+    }
+
+
+def rate(group: dict[str, Any]) -> float:
+    """The learning rate of a param group; nan if it has none that is a number yet."""
+    lr = group.get("lr")
+    return float(lr) if isinstance(lr, int | float | torch.Tensor) else math.nan
