@@ -139,3 +139,29 @@ def test_a_run_that_is_not_watched_has_no_findings(tmp_path: Path) -> None:
 def test_diagnose_trains_a_task_briefly(tmp_path: Path) -> None:
     said = CliRunner().invoke(app, ["diagnose", "digits", "--epochs", "2", "--lr", "3", "--json"])
     assert said.exit_code == 1 and json.loads(said.output)["findings"][0]["symptom"] == "lr-too-high"
+
+
+def still(cosine: float, gradient: float) -> Signals:
+    """Signals of a run whose loss stands at its start."""
+    from downslope.diagnose.signals import Sample
+
+    s = Signals()
+    s.loss.extend([2.0 + 0.001 * (-1) ** i for i in range(300)])
+    s.lr.extend([0.1] * 300)
+    none = torch.zeros(0).numpy()
+    sizes = [1.0] * 10 + [gradient] * 20
+    s.samples = [Sample(i * 10, 2.0, 0.1, none, none, none, g, g, -1.0, 1.0) for i, g in enumerate(sizes)]
+    s.dots = [(200 + i, 8, cosine, 1.0, 1.0) for i in range(10)]
+    return s
+
+
+@pytest.mark.parametrize(
+    "cosine, gradient, expected",
+    [(0.0, 0.01, "plateau"), (-0.9, 1.0, "stuck-large-gradients"), (0.0, 1.0, None), (-0.9, 0.01, "plateau")],
+)
+def test_walls_of_a_valley_are_told_from_a_plateau(cosine: float, gradient: float, expected: str | None) -> None:
+    s = still(cosine, gradient)
+    found = [SYMPTOMS[slug].judge(s) for slug in ("stuck-large-gradients", "plateau")]
+    assert [f.symptom for f in found if f is not None] == ([] if expected is None else [expected])
+    s.loss[150:] = type(s.loss)("d", [1.0 - i / 200 for i in range(150)])  # it moves again
+    assert not any(SYMPTOMS[slug].judge(s) for slug in ("stuck-large-gradients", "plateau"))

@@ -261,6 +261,11 @@ class Follower:
             grads = self._gradients()
             self._grads = norms.norms(grads)
             self._after_clip = norms.total(self._grads)
+            pairs = zip(self._trained, grads, self._grads)
+            bad = [i for i, g, size in pairs if g is not None and not math.isfinite(size)]
+            if bad and self.signals.not_finite is None and all(map(math.isfinite, self._values)):
+                names = [self.signals.parameters[i].name for i in bad]
+                self.signals.not_finite = {"step": self.signals.steps, "where": "gradient", "gradients": names}
             self._stale = norms.staleness(self.optimizer, held, self._grads)
 
     def _step_post(self, optimizer: Any, args: Any, kwargs: Any) -> None:
@@ -301,15 +306,6 @@ class Follower:
         s.lr.append(lr)
         self.trial.top = max(self.trial.top, lr) if math.isfinite(lr) else self.trial.top
         s.batch.append(self._batch())
-        if (
-            s.not_finite is None
-            and not math.isfinite(self._after_clip)
-            and not math.isnan(value)
-            and self._grads is not None
-        ):
-            bad = [s.parameters[i].name for i, g in zip(self._trained, self._grads) if math.isinf(g)]
-            if bad:
-                s.not_finite = {"step": s.steps - 1, "where": "gradient", "gradients": bad[:4]}
         self._plan = {name: self.budget.may(name) for name in PROBES}
         self._plan["norms"] = self._plan["norms"] or (self._pair and self.budget.accounts["norms"].on)
         self._reset()

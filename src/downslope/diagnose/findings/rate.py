@@ -52,7 +52,9 @@ def too_high(s: Signals) -> Finding | None:
     if lost:
         found = _asked(s, ("start", 0.001, 0.01, 0.1))
         best = _best(found)
-        if found is not None and (best is None or best[1] > 0.8 * min(end if math.isfinite(end) else math.inf, start)):
+        if found is not None and (
+            best is None or best[1] > (0.97 * start if bad or end > 1.2 * start else 0.8 * min(end, start))
+        ):
             return None
         if best is not None:
             factor, loss = best
@@ -84,7 +86,7 @@ def too_low(s: Signals) -> Finding | None:
 
     Not while the rate rises in a warm-up, nor at the end of a schedule, when it is low on purpose."""
     start, end = s.start(), s.end()
-    if s.steps < 60 or not start > 0 or not 0.3 * start < end < 1.3 * start:
+    if s.steps < 60 or not start > 0 or not 0.3 * start < end < 1.5 * start:
         return None
     top = max(s.lr)
     if s.lr[-1] < 0.5 * top or s.lr[-1] > 1.05 * s.lr[s.steps // 2]:
