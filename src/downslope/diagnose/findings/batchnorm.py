@@ -50,12 +50,12 @@ def gap(s: Signals) -> Finding | None:
     found = {}
     for name, seen in s.norms.items():
         momentum = seen[-1].momentum
-        seen = [x for x in seen if x.step >= s.steps / 2]  # each with the running ones of its own step: both move
-        if len(seen) < 5 or s.steps < 50:
+        late = [x for x in seen if x.step >= s.steps / 2]  # each with the running ones of its own step: both move
+        if len(late) < 3 or s.steps < 50:
             continue
-        var = np.maximum(np.mean([x.var for x in seen], axis=0), 1e-12)
-        off = np.abs(np.mean([x.mean - x.running_mean for x in seen], axis=0)) / np.sqrt(var)
-        scale = np.abs(np.log(np.maximum(np.mean([x.running_var for x in seen], axis=0), 1e-12) / var))
+        var = np.maximum(np.mean([x.var for x in late], axis=0), 1e-12)
+        off = np.abs(np.mean([x.mean - x.running_mean for x in late], axis=0)) / np.sqrt(var)
+        scale = np.abs(np.log(np.maximum(np.mean([x.running_var for x in late], axis=0), 1e-12) / var))
         if float(np.median(off)) > GAP or float(np.median(scale)) > np.log(4.0):
             found[name] = {
                 "mean": float(np.median(off)),
