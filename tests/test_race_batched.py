@@ -20,7 +20,7 @@ from downslope.errors import RunError
 from downslope.optim.stacked import Stacked
 from downslope.race.alone import run_alone
 from downslope.race.batched import can_batch, check, run, run_batch, size, way
-from downslope.race.batched.model import StackedModel, Stream
+from downslope.training.together.model import StackedModel, Stream
 from downslope.race.common import Common
 from downslope.race.trial import Record, Trial, settings
 from downslope.training import Data, Task

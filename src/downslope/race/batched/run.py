@@ -19,14 +19,14 @@ from ...training import faults
 from ...training.data import Data, Part
 from ...training.score import ROWS
 from ...training.task import Task
+from ...training.together import memory
+from ...training.together.feed import Feed
+from ...training.together.model import StackedModel
+from ...training.together.networks import networks, streams
 from ..alone import Made, count_steps, run_alone
 from ..common import Common
 from ..trial import Record, Trial
-from . import memory
 from .check import Way, way
-from .feed import Feed
-from .model import StackedModel
-from .networks import networks, streams
 
 COMPACT = 8
 """Trials that diverged leave their stacks when they are one in so many of those that still train, and at the end of an

@@ -12,10 +12,12 @@ import torch
 from ... import rng
 from ...training.data import Data
 from ...training.task import Task
+from ...training.together import memory
+from ...training.together.feed import Feed
+from ...training.together.networks import networks
 from ..common import Common
 from ..engine import short_of_memory
 from ..trial import Trial
-from . import memory
 from .check import Way, way
 
 GAIN = 1.1  # twice as many must be so much quicker, each
@@ -76,8 +78,6 @@ def _seconds(task: Task, data: Data, common: Common, trials: Sequence[Trial], fo
 def _seconds_alone(task: Task, data: Data, common: Common, trial: Trial) -> float:
     """Of the step that each trial takes alone."""
     from ..alone import count_steps
-    from .feed import Feed
-    from .networks import networks
 
     device = torch.device(common.device)
     with rng.kept():

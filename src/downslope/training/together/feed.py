@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch.utils._pytree import tree_map
 
-from ...training import faults
-from ...training.data import Batch, Part
-from ...training.order import Order
+from .. import faults
+from ..data import Batch, Part
+from ..order import Order
 
 
 class Feed:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
 from ... import rng
-from ...training.task import Task
-from ..trial import Trial
+from ..task import Task
 from .model import Stream
+
+
+class Trial(Protocol):
+    """A run among others, as far as it says how it begins: its seed, and what it has other settings of the task."""
+
+    @property
+    def seed(self) -> int: ...
+    @property
+    def of_task(self) -> Mapping[str, Any]: ...
 
 
 class Start(NamedTuple):

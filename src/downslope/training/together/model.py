@@ -12,7 +12,7 @@ from torch.func import functional_call, grad_and_value, vjp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_map
 
-from ...training.task import Task
+from ..task import Task
 from .masks import Masks
 
 Tensors = dict[str, torch.Tensor]

@@ -1,0 +1,1 @@
+"""Runs that train together: parameters stacked, one forward, backward and optimizer step for all."""
