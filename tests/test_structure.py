@@ -15,19 +15,7 @@ ROAD = [
     "compiler", "formulas", "backends", "schedules", "optim", "diagnose", "tasks", "training", "check", "race",
     "landscape", "report", "playground", "cli",
 ]  # fmt: skip
-INSIDE_COMPILER = [
-    "ops",
-    "graph",
-    "ranges",
-    "cut",
-    "functions",
-    "formula",
-    "trace",
-    "listing",
-    "simplify",
-    "transform",
-    "plan",
-]
+INSIDE_COMPILER = ["ops", "graph", "ranges", "cut", "functions", "formula", "trace", "listing", "simplify", "transform", "plan"]
 FILES = sorted(SOURCE.rglob("*.py"))
 
 
