@@ -20,10 +20,10 @@ from downslope.errors import RunError
 from downslope.optim.stacked import Stacked
 from downslope.race.alone import run_alone
 from downslope.race.batched import can_batch, check, run, run_batch, size, way
-from downslope.training.together.model import StackedModel, Stream
 from downslope.race.common import Common
 from downslope.race.trial import Record, Trial, settings
 from downslope.training import Data, Task
+from downslope.training.together.model import StackedModel, Stream
 
 SAMPLES = (72, 40, 40)
 BATCH = 16  # the last batch of an epoch has 8

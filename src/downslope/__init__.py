@@ -7,10 +7,10 @@ are in `downslope.optim`, schedules for their settings in `downslope.schedules`.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .errors import DownslopeError, FormulaError, RunError, SettingError, StateError
+from .lazy import lazy
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -87,27 +87,17 @@ __all__ = [
 
 # Where a name lives. It is imported when it is first asked for, so that the command line answers before torch is there.
 _HOME = {
+    **dict.fromkeys(__all__, "compiler.functions"),
     "optim": "",
     "schedules": "",
-    "critical_point": ".diagnose.curvature",
-    "optimizer": ".optim",
-    "Task": ".training.task",
-    "check": ".check",
-    "race": ".race.runner",
-    "train": ".training.run",
-    "watch": ".diagnose.watch",
-    "whatif": ".training.branch",
+    "critical_point": "diagnose.curvature",
+    "optimizer": "optim",
+    "Task": "training.task",
+    "check": "check",
+    "race": "race.runner",
+    "train": "training.run",
+    "watch": "diagnose.watch",
+    "whatif": "training.branch",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'downslope' has no attribute {name!r}")
-    home = _HOME.get(name, ".compiler.functions")
-    value = getattr(import_module(home, __name__), name) if home else import_module(f".{name}", __name__)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy(__name__, _HOME)

@@ -12,7 +12,8 @@ import torch
 from .. import rng
 from ..errors import SettingError, nearest
 from ..optim import by_name as optimizer_by_name
-from ..training.task import Task, by_name, where
+from ..training.task import Task, by_name
+from ..user_code import where
 from . import first_loss, gradcheck, inputs, rates, repeat, rows, short, signals, step, weights
 from .context import Context
 from .state import preserved

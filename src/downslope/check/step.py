@@ -7,7 +7,7 @@ import time
 
 import torch
 
-from ..training.task import where
+from ..user_code import where
 from .context import Context
 from .tree import leaves
 from .verdict import Notes, Verdict

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
-import sys
-import traceback
 from enum import StrEnum
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import DownslopeError, FormulaError, SettingError, nearest
+from .. import user_code
+from ..errors import FormulaError, SettingError, nearest
 
 if TYPE_CHECKING:
     from ..compiler.formula import Formula
@@ -199,7 +196,7 @@ def _in_file(path: Path, name: str | None) -> Formula:
     """The formula of a name in a Python file, or the only one there."""
     from ..compiler.formula import read
 
-    found = vars(_run(path))
+    found = vars(user_code.run(path, MODULE, FormulaError))
     formulas = _formulas(found)
     if name is None and len(formulas) != 1:
         many = f"holds {', '.join(formulas)}; say which, as in {path}:{next(iter(formulas), '')}"
@@ -215,7 +212,7 @@ def formulas_of(path: Path) -> list[Formula]:
     """All formulas of a Python file. Raises FormulaError if it cannot be run or holds none."""
     from ..compiler.formula import read
 
-    found = vars(_run(path))
+    found = vars(user_code.run(path, MODULE, FormulaError))
     names = _formulas(found)
     if not names:
         raise FormulaError(
@@ -238,29 +235,3 @@ def _function(value: Any) -> Any:
     from ..optim import Optimizer
 
     return value.formula.function if isinstance(value, type) and issubclass(value, Optimizer) else value
-
-
-def _run(path: Path) -> ModuleType:
-    """The module that a file makes; its folder is searched for what it imports, as Python does."""
-    try:
-        source = path.read_bytes()
-    except OSError as error:
-        raise FormulaError(f"{path}: cannot be read ({error.strerror})") from None
-    module = sys.modules[MODULE] = ModuleType(MODULE)
-    module.__file__ = str(path)
-    sys.path.insert(0, str(path.parent.resolve()))
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            exec(compile(source, str(path), "exec"), vars(module))
-    except DownslopeError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise FormulaError(f"{path}: {_where(error, path)}{type(error).__name__}: {error}") from error
-    finally:
-        sys.path.pop(0)
-    return module
-
-
-def _where(error: BaseException, path: Path) -> str:
-    lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == str(path)]
-    return f"line {lines[-1]}: " if lines else ""

@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy
 
 if TYPE_CHECKING:
     from .finding import Finding, Report
@@ -18,16 +19,12 @@ __all__ = ["SYMPTOMS", "Finding", "LightningWatch", "Report", "TrainerWatch", "W
 
 # Where a name lives; imported when it is asked for, so that the command line answers before torch is there.
 _HOME = {
-    "SYMPTOMS": ".findings",
-    "Finding": ".finding",
-    "LightningWatch": ".lightning",
-    "Report": ".finding",
-    "TrainerWatch": ".trainer",
-    "Watch": ".watch",
+    "SYMPTOMS": "findings",
+    "Finding": "finding",
+    "LightningWatch": "lightning",
+    "Report": "finding",
+    "TrainerWatch": "trainer",
+    "Watch": "watch",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'downslope.diagnose' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name], __name__), name)
+__getattr__, __dir__ = lazy(__name__, _HOME)

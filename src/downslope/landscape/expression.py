@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 
+from .. import user_code
 from ..compiler import functions as f
 from ..errors import DownslopeError, RunError, SettingError, nearest
-from ..training.task import where
+from ..user_code import where
 from .surface import Box, Point, Surface
 from .surfaces import SURFACES, by_name
 
@@ -174,22 +175,10 @@ def _refused(part: ast.expr, text: str) -> SettingError:
 
 
 def _from_file(path: Path, name: str) -> Value:
-    from types import ModuleType
-
     if not path.is_file():
         raise RunError(f"{path}: there is no such file; name a function in one as my_surfaces.py:bowl")
-    module = ModuleType(f"surface_{path.stem}")
-    module.__file__ = str(path)
-    try:
-        exec(compile(path.read_bytes(), str(path), "exec"), vars(module))
-    except DownslopeError:
-        raise
-    except SyntaxError as error:
-        line = f": `{error.text.strip()}`" if error.text else ""
-        raise RunError(f"{path}: line {error.lineno}: {error.msg}{line}") from error
-    except (Exception, SystemExit) as error:
-        raise RunError(f"{path}: {where(error)}") from error
-    own = [n for n, v in vars(module).items() if callable(v) and getattr(v, "__module__", "") == module.__name__]
+    module = user_code.run(path, f"surface_{path.stem}")
+    own = [name for name in user_code.own(module) if callable(getattr(module, name))]
     if name not in own:
         raise RunError(f"{path}: has no function {name!r}; {nearest(name, own) if own else 'found no function at all'}")
     return getattr(module, name)  # type: ignore[no-any-return]

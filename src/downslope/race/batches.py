@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..training.task import where
+from ..user_code import where
 from .common import SCHEDULE
 from .engine import Job
 from .folder import Folder

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import DownslopeError, RunError
-from ..training.task import Task, where
+from ..training.task import Task
+from ..user_code import where
 from .common import Common
 from .engine import Job, NotElsewhere, short_of_memory
 from .entrants import Entrant

@@ -9,8 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from ..errors import DownslopeError, RunError, SettingError
-from ..training.task import where
+from .. import user_code
+from ..errors import RunError, SettingError
 
 DEFAULT = ("sgd", "momentum", "nag", "adagrad", "adadelta", "rmsprop", "adam")
 
@@ -99,19 +99,7 @@ def _module(place: str, origin: str) -> ModuleType:
     file = Path(place)
     if not file.is_file():
         raise RunError(f"{origin}: there is no file {place}")
-    module = ModuleType(f"formulas_{file.stem}")
-    module.__file__ = str(file)
-    sys.modules[module.__name__] = module
-    folder = str(file.parent.resolve())
-    if folder not in sys.path:
-        sys.path.append(folder)  # for what it imports
-    try:
-        exec(compile(file.read_bytes(), str(file), "exec"), vars(module))
-    except DownslopeError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise RunError(f"{origin}: {place} cannot be read: {where(error)}") from error
-    return module
+    return user_code.run(file, f"formulas_{file.stem}")
 
 
 def _importable(function: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import DownslopeError, RunError, SettingError
 from ..training.extras import need
-from ..training.task import where
+from ..user_code import where
 from . import budget as budgets
 from .bench import Bench, Kit, make_kit
 from .common import SCHEDULE, Common, check_schedule

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 
 from ..errors import DownslopeError, RunError
+from ..user_code import where
 from .data import Part
-from .task import Task, where
+from .task import Task
 
 
 def leaves(value: Any) -> Iterator[torch.Tensor]:

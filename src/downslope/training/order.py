@@ -9,9 +9,10 @@ from typing import Any
 import torch
 
 from ..errors import RunError, SettingError, nearest
+from ..user_code import where
 from .config import Config
 from .data import Part
-from .task import Task, where
+from .task import Task
 
 # How far a curriculum has got, 0 to 1 -> how far its easy share has grown from its start to the whole.
 PACES: dict[str, Callable[[float, float], float]] = {

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import inspect
-import sys
-import sysconfig
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +12,9 @@ from typing import Any
 
 import torch
 
+from .. import user_code
 from ..errors import DownslopeError, RunError, SettingError, nearest
+from ..user_code import missing, where
 from .data import Data, Part
 
 PARTS = ("train", "validation", "test")
@@ -152,7 +150,7 @@ class Task:
         except DownslopeError:
             raise
         except ModuleNotFoundError as error:
-            raise RunError(f"{self.name}: {function}() {_missing(error)}") from error
+            raise RunError(f"{self.name}: {function}() {missing(error)}") from error
         except ConnectionError as error:  # says itself what to do; where it was raised is of no use
             raise RunError(f"{self.name}: {function}() failed: {error}") from error
         except (Exception, SystemExit) as error:
@@ -179,22 +177,6 @@ def _defaults(task: Task, function: str) -> dict[str, Any]:
             )
         found[p.name] = p.default
     return found
-
-
-def where(error: BaseException) -> str:
-    """An error of a user's code with the file and line it came from."""
-    others = ("site-packages", "dist-packages", "<frozen", sysconfig.get_path("stdlib"), str(Path(__file__).parent))
-    own = [f for f in traceback.extract_tb(error.__traceback__) if not any(path in f.filename for path in others)]
-    place = f" ({Path(own[-1].filename).name}, line {own[-1].lineno}: `{own[-1].line}`)" if own else ""
-    return f"{type(error).__name__}: {error}{place}"
-
-
-def _missing(error: ModuleNotFoundError) -> str:
-    """What is to be installed where an import failed."""
-    name = (error.name or str(error)).split(".")[0]
-    extra = "'downslope[race]'" if name == "sklearn" else name
-    place = where(error).removeprefix(f"{type(error).__name__}: {error}")
-    return f"needs {name}, not installed here; install with: pip install {extra}{place}"
 
 
 def _shape(value: Any) -> str:
@@ -233,36 +215,12 @@ def from_file(path: Path) -> Task:
     """The task that a Python file's functions make."""
     if not path.is_file():
         raise RunError(f"{path}: there is no such file; `downslope new {path}` writes one to start from")
-    module = ModuleType(f"task_{path.stem}")
-    module.__file__ = str(path)
-    folder = str(path.parent.resolve())
-    sys.path.insert(0, folder)
-    sys.modules[module.__name__] = module  # so that pickle and dataclasses find it
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            exec(compile(path.read_bytes(), str(path), "exec"), vars(module))
-    except DownslopeError:
-        raise
-    except SyntaxError as error:
-        line = f": `{error.text.strip()}`" if error.text else ""
-        raise RunError(f"{path}: line {error.lineno}: {error.msg}{line}") from error
-    except OSError as error:
-        reason = f"cannot be read: {error.strerror}" if error.filename == str(path) else where(error)
-        raise RunError(f"{path}: {reason}") from error
-    except ModuleNotFoundError as error:
-        raise RunError(f"{path}: {_missing(error)}") from error
-    except (Exception, SystemExit) as error:
-        raise RunError(f"{path}: {where(error)}") from error
-    finally:
-        sys.path.remove(folder)
-    if folder not in sys.path:
-        sys.path.append(folder)  # for what the functions import when they are called
-    return _of_module(str(path), module)
+    return _of_module(str(path), user_code.run(path, f"task_{path.stem}"))
 
 
 def _of_module(name: str, module: ModuleType) -> Task:
     functions = {function: getattr(module, function, None) for function in FUNCTIONS}
-    own = [n for n, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
+    own = user_code.own(module)
     for function, found in functions.items():
         if callable(found) or (function == "metric" and found is None):
             continue
