@@ -13,7 +13,8 @@ from torch.nn.utils import parametrizations, parametrize
 
 from downslope import SettingError
 from downslope.layers import Maxout, MaxoutConv2d
-from downslope.training.initialise import SCHEMES, gains, initialise
+from downslope.training.gains import gains
+from downslope.training.initialise import SCHEMES, initialise
 
 every_scheme = pytest.mark.parametrize("scheme", SCHEMES)
 R2 = math.sqrt(2)
