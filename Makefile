@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: race test bench lint setup clean
+.PHONY: race test bench textbook lint setup clean
 .DEFAULT_GOAL := test
 
 setup: $(VENV)/.ready
@@ -25,6 +25,10 @@ test: setup
 bench: setup
 	$(PIP) install -q -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks
+
+# every claim of the textbook, about 20 minutes on two cores, and the gallery of docs/ anew
+textbook: setup
+	$(BIN)/downslope textbook --out build/textbook --gallery docs/textbook
 
 lint: setup
 	$(BIN)/ruff check .

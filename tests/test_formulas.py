@@ -138,7 +138,8 @@ def test_docstring_names_its_source(name: str) -> None:
     first, *rest = read(FORMULAS[name]).doc.splitlines()
     assert re.search(r"\b(19|20)\d\d\b", first), "the year of the paper is missing"
     assert re.search(
-        r"arXiv:\d{4}\.\d{4,5}|\d+\(\d+\)|JMLR \d+|ICML|ICLR|NeurIPS|ICNN|CVPR|KDD|Coursera|Doklady|github|sifter\.org", first
+        r"arXiv:\d{4}\.\d{4,5}|\d+\(\d+\)|JMLR \d+|ICML|ICLR|NeurIPS|ICNN|CVPR|KDD|Coursera|Doklady|github|sifter\.org",
+        first,
     )
     assert rest[:1] in ([], [""]) and len(first) <= 116
 

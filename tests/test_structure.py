@@ -13,7 +13,7 @@ SOURCE = Path(downslope.__file__).parent
 ROAD = [
     "version", "errors", "lazy", "user_code", "rng", "layers",
     "compiler", "formulas", "backends", "schedules", "optim", "diagnose", "tasks", "training", "check", "race",
-    "landscape", "report", "playground", "cli",
+    "landscape", "textbook", "report", "playground", "cli",
 ]  # fmt: skip
 INSIDE_COMPILER = ["ops", "graph", "ranges", "cut", "functions", "formula", "trace", "listing", "simplify", "transform", "plan"]
 FILES = sorted(SOURCE.rglob("*.py"))

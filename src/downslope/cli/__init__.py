@@ -13,7 +13,7 @@ from ..errors import DownslopeError
 from ..version import __version__
 
 # A verb is the function of its name in the module of its name; EXAMPLE there ends its help.
-VERBS = ("check", "diagnose", "landscape", "new", "play", "race", "show", "tasks", "train", "whatif")
+VERBS = ("check", "diagnose", "landscape", "new", "play", "race", "show", "tasks", "textbook", "train", "whatif")
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 

@@ -42,6 +42,18 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
+def share_interval(values: Sequence[float], level: float = 0.95) -> Interval:
+    """Wilson's interval for a share of independent yes and no, 1 and 0: inside 0 to 1, and open where all agree.
+
+    Source: Wilson 1927, JASA 22(158)."""
+    from scipy.special import ndtri
+
+    n, share, z = len(values), math.fsum(values) / len(values), float(ndtri((1 + level) / 2))
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return Interval(share, max(0.0, middle - half), min(1.0, middle + half))
+
+
 def width(rates: Sequence[float], scores: Sequence[float], tolerance: float = 0.01) -> Width:
     """How far the learning rate may be from the best before the score falls by `tolerance`.
 

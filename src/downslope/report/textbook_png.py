@@ -1,0 +1,178 @@
+"""The picture of a claim: its panels side by side as one small PNG."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..landscape.surfaces import by_name
+from ..textbook import panels
+from ..textbook.checks import interval
+from .colours import BLUE, COLOURS, GREEN, GREY, ORANGE, PURPLE, RED, SKY, Style, style
+from .png_parts import DASH, FAINT, MARKER, TEXT, as_png, dress, log_y, plain
+from .surface_png import contour
+from .surface_scene import Ground, Track
+
+# What is no optimizer's: the colours in another order, each with a dash of its own.
+NEXT = tuple(
+    Style(colour, dash, marker)
+    for colour, dash, marker in zip(
+        (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY),
+        ("solid", "dash", "dashdot", "dot", "longdash", "solid", "dash"),
+        (*MARKER, "circle"),
+    )
+)
+WIDTH, HEIGHT = 4.2, 3.3  # inches of a panel
+SHADES = 255  # colours of the file, a third of its size
+
+
+def picture(found: Sequence[panels.Panel]) -> bytes:
+    """The PNG of some panels, 10 to 60 kB, about a third of a second each."""
+    columns = min(len(found), 3)
+    rows = -(-len(found) // columns)
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        for here, panel in zip(axes, found):
+            DRAWN[type(panel)](figure, here, panel)
+        for here in axes[len(found) :]:
+            here.set_axis_off()
+
+    return _small(as_png(draw, WIDTH * columns, HEIGHT * rows))
+
+
+def _small(png: bytes) -> bytes:
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(png)).convert("RGB")
+    image = image.resize((image.width * 5 // 8, image.height * 5 // 8), Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    image.quantize(SHADES, dither=Image.Dither.NONE).save(out, "png", optimize=True)
+    return out.getvalue()
+
+
+def _look(place: int, optimizer: str) -> Style:
+    return style(optimizer) if optimizer else NEXT[place % len(NEXT)]
+
+
+def _lines(figure: Any, axes: Any, panel: panels.Lines) -> None:
+    for place, line in enumerate(panel.lines):
+        look = _look(place, line.optimizer)
+        x, mean, low, high = _band(line)
+        mark = MARKER[look.marker] if panel.marks else None
+        axes.plot(
+            x, mean, color=look.colour, linestyle=DASH[look.dash], marker=mark, markersize=4, linewidth=1.6,
+            label=plain(line.name),
+        )  # fmt: skip
+        if len(line.runs) > 1:
+            axes.fill_between(x, low, high, color=look.colour, alpha=0.18, linewidth=0)
+    if panel.level is not None:
+        name, height = panel.level
+        axes.axhline(height, color=FAINT, linewidth=1, linestyle=":", label=plain(name))
+    dress(axes, panel.title, panel.x)
+    if panel.log_x:
+        axes.set_xscale("log")
+    if panel.log_y:
+        drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines()])
+        drawn = drawn[drawn > 0]
+        axes.set_ylim(panel.low or drawn.min() / 1.15, panel.high or drawn.max() * 1.15)
+        log_y(axes)
+    else:
+        axes.set_ylim(panel.low, panel.high)
+    if len(panel.lines) > 1 or panel.level is not None:
+        axes.legend(fontsize=8, frameon=False, labelcolor=TEXT, handlelength=2.6)
+
+
+def _band(line: panels.Line) -> tuple[np.ndarray, ...]:
+    """The mean of the runs at each x and the ends of its interval, as far as all runs have a value."""
+    length = min(len(line.x), *(len(run) for run in line.runs))
+    columns = np.array([[np.nan if v is None else v for v in run[:length]] for run in line.runs], dtype=float)
+    x = np.array(line.x[:length], dtype=float)
+    if len(columns) == 1:
+        return x, columns[0], columns[0], columns[0]
+    spans = [interval(column.tolist()) for column in columns.T]
+    return x, columns.mean(0), *(np.array([getattr(s, end) for s in spans]) for end in ("low", "high"))
+
+
+def _bars(figure: Any, axes: Any, panel: panels.Bars) -> None:
+    spread = np.random.default_rng(0)
+    for place, bar in enumerate(panel.bars):
+        look, found = _look(place, bar.optimizer), interval(bar.values)
+        axes.barh(place, found.mean, color=look.colour, height=0.62, alpha=0.55, linewidth=0)
+        if len(bar.values) > 1:
+            axes.plot(
+                bar.values,
+                place + spread.uniform(-0.2, 0.2, len(bar.values)),
+                "o",
+                color=look.colour,
+                markersize=2.5,
+                clip_on=False,
+            )
+        if found.low is not None and found.high is not None and found.high > found.low:
+            axes.plot([found.low, found.high], [place, place], color=TEXT, linewidth=1.6, solid_capstyle="butt")
+    axes.set_yticks(range(len(panel.bars)), [plain(bar.name) for bar in panel.bars])
+    axes.invert_yaxis()
+    dress(axes, panel.title, panel.x)
+    axes.grid(axis="y", visible=False)
+    if panel.log_x:
+        axes.set_xscale("log")
+
+
+def _histogram(figure: Any, axes: Any, panel: panels.Histogram) -> None:
+    every = np.concatenate([np.asarray(values, dtype=float) for _, values in panel.of])
+    edges = np.linspace(every.min(), every.max(), panel.bins + 1)
+    for place, (name, values) in enumerate(panel.of):
+        look = NEXT[place % len(NEXT)]
+        axes.hist(values, edges, histtype="stepfilled", color=look.colour, alpha=0.12, density=True)
+        axes.hist(
+            values, edges, histtype="step", color=look.colour, linestyle=DASH[look.dash], linewidth=1.4, density=True,
+            label=plain(name),
+        )  # fmt: skip
+    dress(axes, panel.title, panel.x)
+    axes.set_yticks([])
+    axes.legend(fontsize=8, frameon=False, labelcolor=TEXT)
+
+
+def _scatter(figure: Any, axes: Any, panel: panels.Scatter) -> None:
+    points, classes = np.asarray(panel.points, dtype=float), np.asarray(panel.classes)
+    shapes = tuple(MARKER.values())
+    for place, k in enumerate(np.unique(classes)):
+        colour = NEXT[place].colour if place < len(NEXT) else COLOURS[place % len(COLOURS)]
+        axes.scatter(*points[classes == k].T, s=9, color=colour, marker=shapes[place % len(shapes)], linewidths=0)
+    dress(axes, panel.title)
+    axes.grid(False)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_aspect("equal", "datalim")
+
+
+def _surface(figure: Any, axes: Any, panel: panels.Surface) -> None:
+    surface = by_name(panel.surface)
+    x, y, z = (values.numpy() for values in surface.grid(121))
+    floor = float(z[np.isfinite(z)].min())
+    tracks = []
+    for place, walked in enumerate(panel.walks):
+        points = np.asarray(walked.points, dtype=float)
+        tracks.append(Track(walked.name, _look(place, walked.optimizer), points, np.zeros(len(points))))
+    start = tuple(tracks[0].points[0]) if tracks else None
+    contour(figure, axes, Ground(panel.title, x, y, z, surface.log, surface.minima, floor, start=start), tracks)
+    for track in tracks:
+        axes.plot([], [], color=track.style.colour, label=plain(track.label))
+    axes.legend(fontsize=8, labelcolor=TEXT, framealpha=0.85, edgecolor="none")
+
+
+def _shades(figure: Any, axes: Any, panel: panels.Picture) -> None:
+    axes.imshow(np.asarray(panel.pixels, dtype=float), cmap="gray_r")
+    dress(axes, panel.title)
+    axes.grid(False)
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+DRAWN: dict[type, Callable[[Any, Any, Any], None]] = {
+    panels.Lines: _lines, panels.Bars: _bars, panels.Histogram: _histogram, panels.Scatter: _scatter,
+    panels.Surface: _surface, panels.Picture: _shades,
+}  # fmt: skip

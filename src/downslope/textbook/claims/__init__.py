@@ -1,0 +1,1 @@
+"""One file a claim: CLAIM says it, experiment(seeds) tries it."""

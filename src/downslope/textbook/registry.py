@@ -1,0 +1,48 @@
+"""The claims, chapter by chapter; each is a file of its name in claims/, with CLAIM and experiment()."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from ..errors import SettingError, nearest
+from .claim import Claim, Evidence
+
+CHAPTERS: dict[str, tuple[str, ...]] = {
+    "The learning rate": ("lr-size",),
+    "Momentum": ("momentum-bump",),
+    "Adaptive rules": ("adam-scale",),
+}
+"""What the gallery shows, in its order."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A claim with its experiment, which takes the seeds, and the file that both are in."""
+
+    slug: str
+    claim: Claim
+    experiment: Callable[[range], Evidence]
+    file: Path
+
+    @property
+    def code(self) -> str:
+        return self.file.read_text(encoding="utf-8")
+
+
+def slugs() -> list[str]:
+    """The names of all claims, in the gallery's order."""
+    return [slug for chapter in CHAPTERS.values() for slug in chapter]
+
+
+def by_name(name: str) -> Entry:
+    """The claim of a name, whatever its case, blanks and underscores. Raises SettingError with the nearest names."""
+    slug = name.strip().lower().replace("_", "-").replace(" ", "-")
+    if slug not in slugs():
+        raise SettingError(
+            f"textbook: there is no claim {name!r}; {nearest(slug, slugs())}; downslope textbook --list shows all"
+        )
+    module = import_module(f".claims.{slug.replace('-', '_')}", __package__)
+    return Entry(slug, module.CLAIM, module.experiment, Path(str(module.__file__)))

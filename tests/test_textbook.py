@@ -1,0 +1,162 @@
+"""The textbook: claims are well formed, short, deterministic, and judged by their figures alone."""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+import downslope.textbook.registry as registry
+from downslope import DownslopeError
+from downslope.report.textbook_png import picture
+from downslope.textbook import Claim, Evidence, by_name, run, run_all, slugs
+from downslope.textbook.checks import Above, Below, Close, interval
+from downslope.textbook.panels import Bar, Bars, Histogram, Line, Lines, Scatter, Surface, Walk
+from downslope.textbook.run import Finished, load
+from downslope.textbook.verdict import HOLDS, LIMITS, NOT_HERE, judge
+
+LONGEST = 60  # lines of an experiment
+QUICK = "momentum-bump"
+FOLDER = Path(registry.__file__).parent / "claims"
+
+
+def test_each_claim_is_a_file_and_each_file_a_claim() -> None:
+    files = {file.stem.replace("_", "-") for file in FOLDER.glob("*.py")} - {"--init--"}
+    assert files == set(slugs())
+    assert len(slugs()) == len(set(slugs()))
+
+
+@pytest.mark.parametrize("slug", slugs())
+def test_a_claim_says_what_it_is_and_how_it_is_decided(slug: str) -> None:
+    claim = by_name(slug).claim
+    for text in (claim.title, claim.says, claim.source, claim.task, claim.how):
+        assert text and text == text.strip()
+    assert claim.says.endswith(".") and not claim.title.endswith(".") and not claim.source.endswith(".")
+    assert 1 <= claim.seeds <= 100
+    assert len(claim.title) <= 70
+
+
+@pytest.mark.parametrize("slug", slugs())
+def test_an_experiment_fits_in_sixty_lines(slug: str) -> None:
+    tree, lines = ast.parse(by_name(slug).code), by_name(slug).code.splitlines()
+    ends = [node.end_lineno for node in tree.body if isinstance(node, ast.Assign) and _names(node) == ["CLAIM"]]
+    assert len(ends) == 1 and ends[0] is not None
+    experiment = [line for line in lines[ends[0] :] if line.strip()]
+    assert len(experiment) <= LONGEST
+
+
+def _names(node: ast.Assign) -> list[str]:
+    return [target.id for target in node.targets if isinstance(target, ast.Name)]
+
+
+def test_an_unknown_claim_is_answered_with_the_nearest() -> None:
+    with pytest.raises(DownslopeError, match=r"did you mean .*momentum-bump"):
+        by_name("momentum bumb")
+
+
+# ---- verdicts
+
+
+def claim(*core: Above, reach: tuple[Above, ...] = ()) -> Claim:
+    return Claim("made up", "a is above b.", "nowhere", "nothing", core, reach)
+
+
+SEEN = {"a": [2.0, 2.1, 1.9, 2.0], "b": [1.0, 1.1, 0.9, 1.05], "c": [0.5, 3.4, 1.9, 2.1]}
+
+
+@pytest.mark.parametrize(
+    ("checks", "reach", "verdict"),
+    [
+        ((Above("a", "b"),), (), HOLDS),
+        ((Above("a", "b"), Below("b", 1.5)), (Close("a", 2.0, within=0.2),), HOLDS),
+        ((Above("a", "b"),), (Above("a", "b", times=3),), LIMITS),
+        ((Above("a", "b"),), (Above("c", "b"),), LIMITS),
+        ((Above("b", "a"),), (), NOT_HERE),
+        ((Above("c", "b"),), (), NOT_HERE),  # too close to tell is not seen
+        ((Below("a", "b"), Above("a", 1)), (), NOT_HERE),
+        ((Close("a", "b", within=0.1),), (), NOT_HERE),
+        ((Above("a", "b", plus=2.0),), (), NOT_HERE),
+    ],
+)
+def test_a_verdict_follows_from_the_figures(checks: tuple[Above], reach: tuple[Above], verdict: str) -> None:
+    found = judge(claim(*checks, reach=reach), Evidence(SEEN))
+    assert found.verdict == verdict
+    assert any(name in found.reason for name in ("a", "b", "c"))
+
+
+def test_a_real_claim_whose_figures_contradict_it_does_not_show() -> None:
+    real = by_name(QUICK).claim
+    names = {check.name for check in (*real.core, *real.reach)}
+    against = {name: [("sgd" in name)] * 20 for name in names}
+    assert judge(real, Evidence(against)).verdict == NOT_HERE
+    assert (
+        judge(real, Evidence({name: [not v for v in values] for name, values in against.items()})).verdict != NOT_HERE
+    )
+
+
+def test_checks_and_figures_that_do_not_fit_are_named() -> None:
+    with pytest.raises(DownslopeError, match="'loss of a', which was not measured; did you mean loss of b"):
+        judge(claim(Above("loss of a", 1)), Evidence({"loss of b": [1.0]}))
+    with pytest.raises(DownslopeError, match="'a' has 2 values and 'b' 3"):
+        judge(claim(Above("a", "b")), Evidence({"a": [1.0, 2.0], "b": [1.0, 2.0, 3.0]}))
+    with pytest.raises(DownslopeError, match="must be finite"):
+        Evidence({"a": [math.nan]})
+    with pytest.raises(DownslopeError, match="no values"):
+        Evidence({"a": []})
+
+
+def test_shares_have_an_interval_though_all_agree() -> None:
+    assert interval([True] * 10).low == pytest.approx(0.7225, abs=1e-4)  # Wilson's, by hand: n / (n + z²)
+    assert interval([True, False]).high == pytest.approx(0.9055, abs=1e-4)
+    assert interval([1.0] * 10).low == 1.0
+    assert interval([3.0]).low is None
+
+
+# ---- running
+
+
+def test_a_claim_runs_end_to_end_and_is_kept(tmp_path: Path) -> None:
+    heard = []
+    (found,) = run_all([QUICK], tmp_path, tell=lambda finished, new: heard.append((finished.slug, new)))
+    assert found.verdict == LIMITS
+    assert found.measures["share past the bump, momentum 0.9"]["mean"] == 1.0
+    assert found.measures["share past the bump, sgd"]["mean"] == 0.0
+    (again,) = run_all([QUICK], tmp_path, tell=lambda finished, new: heard.append((finished.slug, new)))
+    assert heard == [(QUICK, True), (QUICK, False)]
+    assert again == load(tmp_path / f"{QUICK}.json") and again.measures == found.measures
+    held = json.loads((tmp_path / f"{QUICK}.json").read_text())
+    (tmp_path / f"{QUICK}.json").write_text(json.dumps({**held, "code": "older"}))
+    run_all([QUICK], tmp_path, tell=lambda finished, new: heard.append((finished.slug, new)))
+    assert heard[-1] == (QUICK, True)
+
+
+def test_the_same_seeds_give_the_same_figures() -> None:
+    one, two = run("adam-scale", seeds=1), run("adam-scale", seeds=1)
+    assert one.measures == two.measures
+    assert one.measures["SGD's loss, times 1000"]["mean"] == 10.0
+
+
+def test_every_kind_of_panel_is_drawn_small() -> None:
+    values = [0.1 * k for k in range(30)]
+    panels = [
+        Lines("lines", "x", [Line("a", range(30), [values, values[::-1]]), Line("adam", range(30), [values], "adam")]),
+        Lines("logs", "x", [Line("a", values[1:], [values[1:]])], log_x=True, log_y=True, level=("level", 1.0)),
+        Bars("bars", "share", [Bar("a", [True, False]), Bar("b", [0.5])]),
+        Histogram("spread", "value", [("a", values), ("b", values[:9])]),
+        Scatter("points", [[0, 1], [1, 0], [1, 1]], [0, 1, 1]),
+        Surface("surface", "bump", [Walk("sgd", [[-3, 0], [-2, 0]], "sgd")]),
+    ]
+    made = picture(panels)
+    assert made.startswith(b"\x89PNG") and len(made) < 100_000
+    blank = picture([Lines("", "", [Line("", [0], [[0.0]])])])
+    assert len(blank) < len(made) / 4
+
+
+def test_panels_come_back_from_json() -> None:
+    found = run(QUICK, seeds=1)
+    back = Finished(**json.loads(json.dumps(found.__dict__)))
+    assert [type(p).__name__ for p in back.pictured()] == ["Surface", "Lines", "Bars"]
+    assert back.pictured()[0].walks[0].optimizer == "sgd"
