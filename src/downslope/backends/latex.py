@@ -27,16 +27,28 @@ def latex(graph: Graph) -> str:
 
 def rows(graph: Graph) -> list[tuple[str, str, Node]]:
     """The lines apart: what each defines, as what, and the node that has its value."""
-    seen = _gradient(graph)
-    labels = _labels(graph, seen)
-    chosen = _lines(graph, labels)
-    symbols = _symbols(graph, chosen, labels, seen)
-    writer = _Writer(symbols)
+    chosen, labels, symbols = _named(graph)
+    seen, writer = _gradient(graph), _Writer(symbols)
     lines = [(str(symbols[n]), writer.line(n), n) for n in chosen]
     for name, new in graph.outputs.items():
         if labels.get(new) != name and new is not seen:  # another value, or none, taken over as it is
             lines.append((str(symbols[tensor(name)].at("t")), writer.write(new)[0], new))
     return lines
+
+
+def legend(graph: Graph) -> dict[str, str]:
+    """The symbol of p, g, t and each state and setting that the lines speak of, by its name."""
+    symbols = _named(graph)[2]
+    leaves = [n for n in symbols if n.op in ("tensor", "scalar")]
+    return {str(n.value): str(symbols[n].at("") if n.value in graph.outputs else symbols[n]) for n in leaves}
+
+
+def _named(graph: Graph) -> tuple[list[Node], dict[Node, str], dict[Node, Symbol]]:
+    """The values that have a line, the names there are, and the symbols."""
+    seen = _gradient(graph)
+    labels = _labels(graph, seen)
+    chosen = _lines(graph, labels)
+    return chosen, labels, _symbols(graph, chosen, labels, seen)
 
 
 def _gradient(graph: Graph) -> Node:
