@@ -148,6 +148,11 @@ def catalogue() -> list[dict[str, Any]]:
 
 def chosen(made: Any) -> list[Any]:
     """The formulas that a class chooses from: those of its defaults, of each of its switches, and of momentum."""
+    return list(ways(made))
+
+
+def ways(made: Any) -> dict[Any, dict[str, Any]]:
+    """The formulas that a class chooses from, each with the fewest settings that make it that one."""
     from itertools import product
 
     from ..optim.settings import CHOICES
@@ -157,8 +162,14 @@ def chosen(made: Any) -> list[Any]:
     for name, value in defaults.items():
         if isinstance(value, bool) or name == "momentum":
             switches[name] = [value, not value if isinstance(value, bool) else 0.9]
-    ways = (dict(zip(switches, values)) for values in product(*switches.values()))
-    return list(dict.fromkeys(made.choose({**defaults, **way}) for way in ways))
+    found: dict[Any, dict[str, Any]] = {}
+    for values in product(*switches.values()):
+        way = dict(zip(switches, values))
+        function = made.choose({**defaults, **way})
+        changes = {name: value for name, value in way.items() if value != defaults[name]}
+        if function not in found or len(changes) < len(found[function]):
+            found[function] = changes
+    return found
 
 
 def find(what: str) -> tuple[Formula, str]:
