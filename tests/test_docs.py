@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+READMES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
+PAGES = [*READMES, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 NAMES = [str(p.relative_to(ROOT)) for p in PAGES]
 
 
@@ -40,3 +41,21 @@ def test_the_readme_starts_with_what_a_newcomer_needs() -> None:
         assert needed in head, needed
     rule = re.search(r"@downslope\.optimizer\n(.*?)\n\n", head, re.DOTALL)
     assert rule is not None and rule.group(1).count("\n") < 6
+
+
+def test_both_readmes_have_the_same_code_commands_and_links() -> None:
+    """A line that one has in another way than the other is out of date in one of them."""
+    english, chinese = (readme.read_text() for readme in READMES)
+    for what, pattern in {
+        "blocks": r"^```(?:\w+)\n.*?^```$",
+        "commands": r"`((?:downslope|torchrun|make|pip) [^`]+|--\w+|\w+\(\)|\w+=\w+)`",
+        "links": r"\]\(([^)]+)\)",
+        "rows": r"^\| (`[\w-]+`) \|",
+    }.items():
+        flags = re.DOTALL | re.MULTILINE if what == "blocks" else re.MULTILINE
+        ours, theirs = (re.findall(pattern, text, flags) for text in (english, chinese))
+        own = {"README.md", "README.zh-CN.md"}  # each leads to the other
+        assert set(ours) - own == set(theirs) - own, f"{what} in one alone: {set(ours) ^ set(theirs)}"
+        if what == "blocks":
+            assert ours == theirs
+    assert "(README.zh-CN.md)" in english and "(README.md)" in chinese
