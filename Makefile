@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: race test bench textbook lint setup clean
+.PHONY: race test bench textbook docs lint setup clean
 .DEFAULT_GOAL := test
 
 setup: $(VENV)/.ready
@@ -29,6 +29,11 @@ bench: setup
 # every claim of the textbook, about 20 minutes on two cores, and the gallery of docs/ anew
 textbook: setup
 	$(BIN)/downslope textbook --out build/textbook --gallery docs/textbook
+
+# the docs as a site, in build/site: it works from there, from any static host, and without a network
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "the site: build/site/index.html"
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,0 +1,1 @@
+"""What the docs' site has beside docs/*.md: pages made of the code, read by mkdocs through `hooks.py`."""
