@@ -117,7 +117,7 @@ WRONG: list[tuple[Callable, list[str]]] = [
     (with_numpy, ["`sqrt` of another library", "downslope.sqrt"]),
     (with_method, ["`.sqrt` on `g`", "functions from downslope"]),
     (with_index, ["`g[0]`", "element-wise"]),
-    (with_unknown, ["line", "'sqroot' is not defined", "did you mean sqrt?"]),
+    (with_unknown, ["line", "'sqroot' is not defined", "did you mean sqrt"]),
     (with_string, ["line", "str `'2'`"]),
     (too_few, ["too_few: returns 2 values but has p and the states (m, v); return (p, m, v)"]),
     (one_for_two, ["one_for_two: returns 1 value but has p and the state (m); return (p, m)"]),

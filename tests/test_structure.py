@@ -15,7 +15,10 @@ ROAD = [
     "compiler", "formulas", "backends", "schedules", "optim", "diagnose", "tasks", "training", "check", "race",
     "landscape", "textbook", "report", "playground", "cli",
 ]  # fmt: skip
-INSIDE_COMPILER = ["ops", "graph", "ranges", "cut", "functions", "formula", "trace", "listing", "simplify", "transform", "plan"]
+INSIDE_COMPILER = [
+    "ops", "shapes", "graph", "ranges", "cut", "sections", "functions", "formula", "trace", "listing", "simplify",
+    "transform", "plan",
+]  # fmt: skip
 FILES = sorted(SOURCE.rglob("*.py"))
 
 
@@ -54,10 +57,12 @@ def test_no_file_is_longer_than_a_reader_can_hold() -> None:
 
 
 PUBLIC = {
-    "DownslopeError", "FormulaError", "RunError", "SettingError", "StateError", "Task", "__version__", "abs", "atan2",
-    "check", "clip", "columns", "cos", "critical_point", "exp", "floor", "isfinite", "log", "maximum", "mean",
-    "minimum", "newton_schulz", "norm", "optim", "optimizer", "race", "rows", "schedules", "sign", "sin", "sqrt",
-    "tanh", "train", "watch", "whatif", "where",
+    "DownslopeError", "FormulaError", "RunError", "SettingError", "StateError", "Task", "__version__", "abs",
+    "atan2", "check", "clip", "column_max", "column_mean", "columns", "cos", "critical_point", "diagonal",
+    "eigenvectors", "exp", "floor", "identity", "inverse_root", "isfinite", "log", "maximum", "mean",
+    "minimum", "newton_schulz", "noise", "norm", "optim", "optimizer", "overall", "permutation", "qr", "race",
+    "row_max", "row_mean", "rows", "schedules", "sign", "sin", "solve", "spectral_bound", "sqrt", "sum",
+    "tanh", "train", "transpose", "upper_triangle", "watch", "whatif", "where",
 }  # fmt: skip
 
 

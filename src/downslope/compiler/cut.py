@@ -7,7 +7,7 @@ is computed and stored in one pass, the operation runs on whole tensors, and the
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .graph import Node, node, scalar, tensor, walk
 from .ops import OF_SHAPE, ONE_NUMBER, WHOLE
@@ -25,18 +25,30 @@ class Call:
 
 @dataclass(frozen=True)
 class Piece:
-    """What one pass stores, by name, and the operations on whole tensors that run after it."""
+    """What one pass stores, by name, and what runs on whole tensors after it: calls, or a section. Of that the results
+    are values for later passes and sections; those called as a state are the state's new values, which take their place
+    at the end of the step."""
 
     outputs: dict[str, Node]
-    calls: tuple[Call, ...]
+    calls: tuple[Call, ...] = ()
+    section: dict[str, Node] = field(default_factory=dict)
 
 
-def levels(roots: Iterable[Node]) -> dict[Node, int]:
-    """How many passes must have ended before each node can be computed."""
+def levels(
+    roots: Iterable[Node], wholes: Collection[Node] | None = None, stored: Collection[Node] = ()
+) -> dict[Node, int]:
+    """How many passes must have ended before each node can be computed. Of `wholes`, those that follow each other
+    without a value that a pass has `stored` for them share a section."""
     level: dict[Node, int] = {}
     for n in walk(roots):
-        waits = n.op in WHOLE and n.op not in OF_SHAPE
-        level[n] = 0 if n.op in OF_SHAPE else max((level[a] for a in n.args), default=0) + waits
+        before = max((level[a] for a in n.args), default=0)
+        if wholes is None:
+            waits = n.op in WHOLE and n.op not in OF_SHAPE
+            level[n] = 0 if n.op in OF_SHAPE else before + waits
+        elif n in wholes:
+            level[n] = max(1, *(level[a] + (a in stored) for a in n.args))
+        else:
+            level[n] = 0 if n.op in OF_SHAPE else before
     return level
 
 
@@ -49,7 +61,7 @@ def cut(outputs: Mapping[str, Node], numbers: Collection[str]) -> list[Piece]:
     level = levels(outputs.values())
     wholes = [n for n in level if n.op in WHOLE]
     if not wholes:
-        return [Piece(dict(outputs), ())]
+        return [Piece(dict(outputs))]
     last = max(level[n] for n in outputs.values())
     at = {name: last if name == "p" else level[value] for name, value in outputs.items()}
     results = {n: _result(n, i) for i, n in enumerate(wholes)}
@@ -88,19 +100,19 @@ def _pieces(
     pieces, late, scratch = [], {}, 0
     for here in range(last + 1):
         known = stored | {n: result for n, result in results.items() if level[n] <= here}
-        of_pass = {name: _with(known, value) for name, value in outputs.items() if at[name] == here}
+        of_pass = {name: with_known(known, value) for name, value in outputs.items() if at[name] == here}
         calls = []
         for n in results:
             if level[n] != here + 1 or n.op in OF_SHAPE:
                 continue
             written = next((name for name in outputs if at[name] <= here and outputs[name] is n.args[0]), None)
-            source = fresh(written) if written else _with(known, n.args[0])
+            source = fresh(written) if written else with_known(known, n.args[0])
             if source.op != "tensor":
                 name = f"scratch.{scratch}"
                 scratch += 1
                 of_pass[name], source = source, tensor(name)
                 stored[n.args[0]] = source
-            rest = tuple(_with(known, a) for a in n.args[1:])
+            rest = tuple(with_known(known, a) for a in n.args[1:])
             calls.append(Call(n.op, str(source.value), rest, str(results[n].value)))
         read = {leaf.value for leaf in walk([*of_pass.values(), *(a for c in calls for a in c.numbers)])}
         sources = {call.source for call in calls}
@@ -113,10 +125,10 @@ def _pieces(
         pieces.append(Piece(of_pass, tuple(calls)))
     if late:
         return [], late
-    return [_settled(piece, outputs, numbers) for piece in pieces], {}
+    return [settled(piece, outputs, numbers) for piece in pieces], {}
 
 
-def _with(known: Mapping[Node, Node], root: Node) -> Node:
+def with_known(known: Mapping[Node, Node], root: Node) -> Node:
     """The node with what is known taken from where it is stored."""
     become: dict[Node, Node] = {}
     for n in walk([root]):
@@ -125,12 +137,13 @@ def _with(known: Mapping[Node, Node], root: Node) -> Node:
     return become[root]
 
 
-def _settled(piece: Piece, outputs: Mapping[str, Node], numbers: Collection[str]) -> Piece:
+def settled(piece: Piece, outputs: Mapping[str, Node], numbers: Collection[str]) -> Piece:
     """With new values called by their state's name: nothing reads the old ones any more."""
     names = {tensor(f"new.{name}"): tensor(name) for name in outputs}
     names |= {scalar(f"new.{name}"): scalar(name) for name in numbers}
     calls = (
-        Call(c.op, c.source.removeprefix("new."), tuple(_with(names, a) for a in c.numbers), c.result)
+        Call(c.op, c.source.removeprefix("new."), tuple(with_known(names, a) for a in c.numbers), c.result)
         for c in piece.calls
     )
-    return Piece({name: _with(names, value) for name, value in piece.outputs.items()}, tuple(calls))
+    section = {name: with_known(names, value) for name, value in piece.section.items()}
+    return Piece({name: with_known(names, value) for name, value in piece.outputs.items()}, tuple(calls), section)

@@ -47,6 +47,11 @@ class Symbol:
     def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> NoReturn:
         cls._refuse_library(None, function)  # type: ignore[arg-type]
 
+    @property
+    def T(self) -> Any:
+        """The matrix with rows and columns exchanged."""
+        return transpose(self)
+
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("__"):
             raise AttributeError(name)
@@ -81,13 +86,15 @@ def apply(op: str, *args: Any) -> Any:
 
 
 def _operators() -> None:
-    reflected = {"add", "sub", "mul", "div", "pow", "and", "or"}
+    reflected = {"add", "sub", "mul", "div", "pow", "and", "or", "matmul"}
     dunder = {"div": "truediv", "not": "invert"}
-    for op in ("add", "sub", "mul", "div", "pow", "and", "or", "lt", "le", "gt", "ge", "eq", "ne", "neg", "abs", "not"):
+    binary = ("add", "sub", "mul", "div", "pow", "and", "or", "lt", "le", "gt", "ge", "eq", "ne", "matmul")
+    for op in (*binary, "neg", "abs", "not"):
         name = dunder.get(op, op)
         setattr(Symbol, f"__{name}__", lambda *a, op=op: apply(op, *a))
         if op in reflected:
             setattr(Symbol, f"__r{name}__", lambda a, b, op=op: apply(op, b, a))
+    setattr(Symbol, "__mod__", lambda a, b: apply("sub", a, floor(a / b) * b))  # noqa: B010
 
 
 _operators()
@@ -177,9 +184,42 @@ def norm(x: Any) -> Any:
     return apply("norm", x)
 
 
-def mean(x: Any) -> Any:
-    """The mean over the whole tensor: one number. Costs another read of x."""
-    return apply("mean", x)
+def mean(x: Any, dim: int | None = None) -> Any:
+    """The mean over the whole tensor: one number. Costs another read of x.
+
+    With dim=-1 or dim=-2 along that dimension alone, which stays with a size of 1, as torch's with keepdim=True; a
+    vector is a matrix of one column. A formula that has such means sees the last two dimensions as the matrix."""
+    return apply("mean", x) if dim is None else apply("mean_along", x, dim)
+
+
+def sum(x: Any) -> Any:
+    """The sum over the whole tensor: one number. Costs another read of x."""
+    return apply("sum", x)
+
+
+def overall(x: Any) -> Any:
+    """The sum of a number over all tensors of the optimizer that follow the formula and have a gradient."""
+    return apply("overall", x)
+
+
+def row_mean(x: Any) -> Any:
+    """The mean of each row: one column. All dimensions but the first are the columns; a vector has one."""
+    return apply("row_mean", x)
+
+
+def column_mean(x: Any) -> Any:
+    """The mean of each column: one row. All dimensions but the first are the columns; a vector has one."""
+    return apply("column_mean", x)
+
+
+def row_max(x: Any) -> Any:
+    """The largest value of each row: one column."""
+    return apply("row_max", x)
+
+
+def column_max(x: Any) -> Any:
+    """The largest value of each column: one row."""
+    return apply("column_max", x)
 
 
 def rows(x: Any) -> Any:
@@ -199,6 +239,62 @@ def newton_schulz(x: Any, coefficients: Any = COEFFICIENTS, steps: Any = STEPS, 
     dimensions but the first are the columns. Costs 4 rows² columns + 2 rows³ operations a step, rows the shorter side.
     """
     return apply("newton_schulz", x, *coefficients, steps, eps)
+
+
+def transpose(x: Any) -> Any:
+    """The matrix with rows and columns exchanged; a formula may write x.T. Products are written a @ b."""
+    return apply("transpose", x)
+
+
+def identity(x: Any) -> Any:
+    """The identity matrix as large as the square matrix x."""
+    return apply("identity", x)
+
+
+def upper_triangle(x: Any) -> Any:
+    """The square matrix with zeros beneath its diagonal."""
+    return apply("upper_triangle", x)
+
+
+def diagonal(x: Any) -> Any:
+    """The diagonal of a square matrix, as one column."""
+    return apply("diagonal", x)
+
+
+def permutation(x: Any) -> Any:
+    """The matrix P that sorts: y @ P has the columns of y in falling order of x, which is one number for each."""
+    return apply("permutation", x)
+
+
+def qr(x: Any) -> Any:
+    """The orthogonal factor of a square matrix (torch.linalg.qr)."""
+    return apply("qr", x)
+
+
+def eigenvectors(x: Any) -> Any:
+    """The eigenvectors of a symmetric matrix as columns, that of the largest eigenvalue first (torch.linalg.eigh)."""
+    return apply("eigenvectors", x)
+
+
+def inverse_root(x: Any, power: Any) -> Any:
+    """A symmetric matrix to the power -1/power. Eigenvalues beneath the rounding of the largest count as that."""
+    return apply("inverse_root", x, power)
+
+
+def solve(a: Any, b: Any) -> Any:
+    """The matrix x for which a @ x is b."""
+    return apply("solve", a, b)
+
+
+def spectral_bound(x: Any) -> Any:
+    """A lower bound, near it, of the largest singular value of a square matrix, at the cost of two products with a
+    vector (Li's psgd_torch)."""
+    return apply("spectral_bound", x)
+
+
+def noise(x: Any, t: Any) -> Any:
+    """Standard normal numbers of the shape of x, the same ones whenever the count t is the same."""
+    return apply("noise", x, t)
 
 
 FUNCTIONS = {
@@ -224,5 +320,22 @@ FUNCTIONS = {
         rows,
         columns,
         newton_schulz,
+        sum,
+        overall,
+        row_mean,
+        column_mean,
+        row_max,
+        column_max,
+        transpose,
+        identity,
+        upper_triangle,
+        diagonal,
+        permutation,
+        qr,
+        eigenvectors,
+        inverse_root,
+        solve,
+        spectral_bound,
+        noise,
     )
 }

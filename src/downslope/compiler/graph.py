@@ -5,11 +5,15 @@ Equal nodes are the same object, so a common subexpression is shared without bei
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from weakref import WeakValueDictionary
 
-from .ops import EVERY, ONE_NUMBER
+from ..errors import FormulaError
+from . import shapes
+from .ops import EVERY, MATRICES
+from .shapes import MATRIX, NUMBER, STACK, Known, Shape
 
 
 @dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
@@ -75,16 +79,35 @@ def rebuild(roots: Iterable[Node], change: Callable[[Node], Node]) -> dict[Node,
     return become
 
 
-def per_element(roots: Iterable[Node], alone: Collection[str] = ()) -> set[Node]:
-    """The nodes below the roots that differ from element to element; `alone` are the states that are one number."""
-    found: set[Node] = set()
-    for n in walk(roots):
-        if n.op == "tensor":
-            if n.value not in alone:
-                found.add(n)
-        elif n.op not in ONE_NUMBER and any(arg in found for arg in n.args):
-            found.add(n)
-    return found
+def shaped(outputs: Mapping[str, Node], states: Mapping[str, float | str]) -> dict[Node, Shape]:
+    """The shape of every node below the outputs. A state that starts at a number is as large as its new values make it.
+
+    Raises FormulaError for shapes that do not fit together."""
+    used = {n.op: n for n in walk(outputs.values())}
+    whole = STACK if "mean_along" in used else MATRIX
+    for op in used.keys() & MATRICES if whole is STACK else ():
+        raise FormulaError(
+            f"`{text(used['mean_along'])}` sees the last two dimensions as the matrix, `{text(used[op])}` the first "
+            "and all others; write row_mean(x) or column_mean(x)"
+        )
+    of: dict[str, Known] = {name: whole if start == "p" else None for name, start in states.items()}
+    while True:
+        found: dict[Node, Known] = {}
+        for n in walk(outputs.values()):
+            if not n.args:
+                found[n] = of.get(str(n.value), whole) if n.op == "tensor" else NUMBER
+            elif n.op == "mean_along":
+                found[n] = shapes.along(found[n.args[0]], n.args[1].number)
+            elif n.op == "spread":
+                found[n] = whole
+            else:
+                found[n] = shapes.result(n.op, [found[a] for a in n.args], lambda n=n: text(n))  # type: ignore[misc]
+        new = {name: shapes.together(of[name], found[outputs[name]]) for name in of}
+        if new == of:
+            if None not in found.values():
+                return found  # type: ignore[return-value]
+            new = {name: shape or NUMBER for name, shape in of.items()}
+        of = new
 
 
 def text(root: Node, depth: int = 8) -> str:
@@ -126,22 +149,33 @@ class Graph:
     def nodes(self) -> list[Node]:
         return list(walk(self.outputs.values()))
 
+    @cached_property
+    def shapes(self) -> dict[Node, Shape]:
+        """The shape of every node."""
+        return shaped(self.outputs, self.states)
+
+    @cached_property
+    def whole_shape(self) -> Shape:
+        """The shape of p."""
+        return STACK if any(n.op == "mean_along" for n in self.nodes) else MATRIX
+
+    def shape(self, state: str) -> Shape:
+        """The shape of a state: as the formula's values make it, or as it starts."""
+        start = self.whole_shape if self.states[state] == "p" else NUMBER
+        old = self.shapes.get(tensor(state), start)
+        return shapes.together(old, self.shapes[self.outputs[state]]) or NUMBER
+
     @property
     def scalar_states(self) -> tuple[str, ...]:
         """The states that are one number for a tensor: they see p, g and other tensors through norms and the like, or
         not at all."""
-        scalars = {s for s, init in self.states.items() if init != "p"}
-        while True:
-            element = per_element(self.outputs.values(), scalars)
-            spoilt = {s for s in scalars if self.outputs[s] in element}
-            if not spoilt:
-                return tuple(s for s in self.states if s in scalars)
-            scalars -= spoilt
+        return tuple(s for s in self.states if self.shape(s) == NUMBER)
 
     @property
-    def tensor_states(self) -> tuple[str, ...]:
-        scalars = self.scalar_states
-        return tuple(s for s in self.states if s not in scalars)
+    def shaped_states(self) -> dict[str, Shape]:
+        """The states that are neither one number nor as large as the parameter."""
+        found = {s: self.shape(s) for s in self.states}
+        return {s: shape for s, shape in found.items() if shape not in (NUMBER, self.whole_shape)}
 
     def map(self, change: Callable[[Node], Node]) -> Graph:
         """The graph with `change` applied to every node; names follow the values they were given to."""

@@ -9,9 +9,10 @@ import re
 from collections import Counter
 from collections.abc import Collection
 
-from .cut import levels
-from .graph import Graph, Node, per_element, text, walk
+from .graph import Graph, Node, text, walk
 from .ops import EVERY
+from .sections import levels_of
+from .shapes import NUMBER
 
 # How tightly Python's operators bind; a function call or a name binds tightest.
 COMPARE, OR, AND, SUM, PRODUCT, UNARY, POWER, ATOM = range(1, 9)
@@ -32,17 +33,19 @@ def listing(graph: Graph) -> str:
     same name gets a number (`exp_avg_2`); values without a name get one where they are shared (`x1`) or leave the work
     of each element (`c1`). Tracing the listing of a traced formula gives the same graph again.
     """
-    element = per_element(graph.outputs.values(), graph.scalar_states)
+    shapes, full = graph.shapes, graph.whole_shape
+    element = {n for n, shape in shapes.items() if shape == full}
     names = _named(graph, element)
     lines = {node: f"    {name} = {_expression(node, names)}" for node, name in names.items()}
-    level = levels(graph.outputs.values())
-    parts: dict[tuple[int, bool], list[str]] = {}
+    level = levels_of(graph)
+    parts: dict[tuple[int, int], list[str]] = {}
     for node, line in lines.items():
-        parts.setdefault((level[node], node in element), []).append(line)
+        kind = 2 if shapes[node] == full else int(shapes[node] != NUMBER)
+        parts.setdefault((level[node], kind), []).append(line)
     body = []
-    for (passes, each), part in sorted(parts.items()):  # numbers first; after a pass those that its tensors gave
-        title = "for each element" if each else "once per tensor" if passes else "once per step"
-        body += [f"    # {title}", *part]
+    for (passes, kind), part in sorted(parts.items()):  # numbers first; after a pass those that its tensors gave
+        title = ("once per tensor" if passes else "once per step", "on rows, columns and square matrices")
+        body += [f"    # {(*title, 'for each element')[kind]}", *part]
     results = ", ".join(names.get(n, text(n)) for n in graph.outputs.values())
     return "\n".join([_header(graph), *body, f"    return {results}"])
 

@@ -88,4 +88,8 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     )
 }
 
-__all__ = ["FORMULAS"]
+# Formulas that have another one for vectors and single numbers, as the papers say: where rows and columns are factored,
+# a vector has nothing to factor.
+VECTORS: dict[Callable[..., Any], Callable[..., Any]] = {}
+
+__all__ = ["FORMULAS", "VECTORS"]

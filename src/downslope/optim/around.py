@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # Settings of the whole optimizer, beside those that its param groups hold.
 OWN: dict[str, Any] = {"max_norm": None, "clip_value": None, "ema": None, "skip_nonfinite": False, "cautious": False}
 
+OF_MATRICES = frozenset({"centralize"})  # transforms that leave vectors alone
+
 _CLIPS: Check = (lambda x: x > 0, "must be above 0, or None for no clipping")
 CHECKS: dict[str, Check] = {
     "max_norm": _CLIPS,

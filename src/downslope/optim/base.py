@@ -13,6 +13,7 @@ import torch
 from ..compiler.formula import Formula
 from ..compiler.plan import Plan, program
 from ..errors import SettingError, StateError
+from ..formulas import VECTORS
 from . import around, checkpoint, settings, states
 from .around import OWN
 from .batch import Batch
@@ -147,19 +148,19 @@ class Optimizer(Escaping, Scoring, torch.optim.Optimizer):
         if isinstance(param_group, dict):
             param_group = dict(param_group)  # schedules are replaced by their values, in our own copy
             settings.check_keys(type(self).__name__, param_group, self.rule(param_group).setting_defaults, OWN)
-            plan = self._check_settings({**self.defaults, **param_group})
+            self._check_settings({**self.defaults, **param_group})
         _add_param_group(self, param_group)
         try:
-            self._check_matrices(plan, self.param_groups[-1]["params"])
+            self._check_matrices(self.param_groups[-1])
         except SettingError:
             self.param_groups.pop()
             raise
         self._follow()
 
-    def _check_matrices(self, plan: Plan, params: list[torch.Tensor]) -> None:
-        if not plan.needs_matrices:
+    def _check_matrices(self, group: dict[str, Any]) -> None:
+        if not self._plans(group)[1].needs_matrices:
             return
-        for param in params:
+        for param in group["params"]:
             if param.ndim < 2:
                 raise SettingError(
                     f"{type(self).__name__}: needs matrices, and {self._name(param)} has {param.ndim} "
@@ -225,8 +226,17 @@ class Optimizer(Escaping, Scoring, torch.optim.Optimizer):
         )
 
     def _plan(self, group: dict[str, Any]) -> Plan:
+        return self._plans(group)[0]
+
+    def _plans(self, group: dict[str, Any]) -> tuple[Plan, Plan]:
+        """A group's plans for its matrices and for its vectors, which most formulas treat alike."""
         function = self.rule(group).choose(group)
-        return program(function, around.transforms(self, group, function))
+        transforms = around.transforms(self, group, function)
+        plan = program(function, transforms)
+        of_vectors, fewer = VECTORS.get(function, function), transforms - around.OF_MATRICES
+        if of_vectors is function and len(fewer) == len(transforms):
+            return plan, plan
+        return plan, program(of_vectors, fewer)
 
     def _gather(self) -> tuple[Batch | None, list[torch.Tensor]]:
         """The batch of all parameters with a gradient: the last step's, if nothing but values has changed since."""
@@ -236,7 +246,7 @@ class Optimizer(Escaping, Scoring, torch.optim.Optimizer):
         if any(map(is_, grads, repeat(None))):
             active = [i for i, g in enumerate(grads) if g is not None]
             grads = [grads[i] for i in active]
-        plans = [self._plan(group) for group in self.param_groups]
+        plans = [self._plans(group) for group in self.param_groups]
         key = (plans, active, [bool(group.get("differentiable")) for group in self.param_groups])
         fits = (
             self._batch is not None
@@ -253,17 +263,21 @@ class Optimizer(Escaping, Scoring, torch.optim.Optimizer):
             self._numbers = self._found_numbers(plans)
         return self._batch, grads
 
-    def _found_numbers(self, plans: list[Plan]) -> list[Any]:
+    def _found_numbers(self, plans: list[tuple[Plan, Plan]]) -> list[Any]:
         """The step counts and scalar states in the states, which a user may have replaced."""
-        names = dict.fromkeys(["step", *(name for plan in plans for name in plan.numbers)])
+        names = dict.fromkeys(["step", *(name for plan in chain.from_iterable(plans) for name in plan.numbers)])
         return [state.get(name) for name in names for state in self._held_states]
 
     def _build(
-        self, flat: list[torch.Tensor], active: list[int] | None, plans: list[Plan], grads: list[torch.Tensor]
+        self,
+        flat: list[torch.Tensor],
+        active: list[int] | None,
+        plans: list[tuple[Plan, Plan]],
+        grads: list[torch.Tensor],
     ) -> Batch:
         kind = type(self).__name__
-        group_of = [(g, plan) for g, plan in zip(self.param_groups, plans) for _ in g["params"]]
-        self._bank.fit(flat, plans)
+        group_of = [(g, both[p.ndim < 2]) for g, both in zip(self.param_groups, plans) for p in g["params"]]
+        self._bank.fit(flat, [*chain.from_iterable(plans)])
         members = []
         for place, grad in zip(range(len(flat)) if active is None else active, grads):
             param, (group, plan) = flat[place], group_of[place]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from . import sharding
+from . import sections, sharding
 from .sharding import local
 from .stage import Class, Member, Stage
 from .table import native, overlapping
@@ -24,6 +24,7 @@ class Batch:
         self.members = members
         self._bank = bank.numpy()
         self._places = np.array([m.place for m in members])
+        self._kept = [m for m in members if m.plan.kept]
         self._expected = self._bank[self._places]
         self._shared = any(sharding.is_shared(m.param) for m in members)
         overlaps = overlapping([local(m.param) for m in members])
@@ -52,7 +53,11 @@ class Batch:
         return (
             self._table.fits(self._of_table(grads))
             and np.array_equal(self._bank[self._places], self._expected)
-            and all(name in self.members[i].state for i in self._slow for name in self.members[i].plan.states)
+            and all(
+                name in self.members[i].state
+                for i in self._slow
+                for name in (*self.members[i].plan.states, *self.members[i].plan.kept)
+            )
         )
 
     def take(self, grads: list[torch.Tensor]) -> None:
@@ -98,6 +103,8 @@ class Batch:
         """Update every parameter and state. `options` are the scalars of the transforms."""
         for stage in self._stages:
             stage.run(options, self._grads)
+        for m in self._kept:
+            sections.commit(m.state, m.parts, m.plan.kept)
         self._bank[self._places, 0] += 1
         self._expected = self._bank[self._places]
         self._grads = self._held = []

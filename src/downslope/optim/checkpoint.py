@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..compiler.plan import Plan
+from ..compiler.shapes import sizes
 from ..errors import SettingError, StateError
 from . import around, sharding
 from .follow import plateaus
@@ -47,7 +48,7 @@ def add_unborn(optimizer: Optimizer, saved: dict[int, Any]) -> None:
     places = ((p, group) for group in optimizer.param_groups for p in group["params"])
     for place, (param, group) in enumerate(places):
         if place not in saved:
-            begin = optimizer._plan(group).graph.states
+            begin = optimizer._plans(group)[param.ndim < 2].graph.states
             saved[place] = {"step": torch.tensor(0.0)} | {name: start(param, begin[name], group) for name in begin}
 
 
@@ -70,8 +71,9 @@ def load(optimizer: Optimizer, state_dict: dict[str, Any]) -> None:
     ]
     states = {}
     for group in new_groups:
-        plan = optimizer._plan(group)
+        plans = optimizer._plans(group)
         for param in group["params"]:
+            plan = plans[param.ndim < 2]
             saved_state = state_dict["state"].get(source[param])
             if saved_state:
                 states[param] = _fitting(optimizer, param, saved_state, plan)
@@ -203,6 +205,8 @@ def _fitting(optimizer: Optimizer, param: torch.Tensor, saved: Any, plan: Plan) 
             state[key] = _one_number(kind, called, key, value)
         elif key in plan.states:
             state[key] = _like_parameter(kind, called, key, value, param)
+        elif key in plan.kept:
+            state[key] = _of_size(kind, called, key, value, sizes(plan.kept[key], param.shape), param)
         else:
             state[key] = value.detach().clone() if isinstance(value, torch.Tensor) else copy.deepcopy(value)
     return state
@@ -215,6 +219,17 @@ def _one_number(kind: str, called: str, key: str, value: Any) -> torch.Tensor:
         return number
     except (TypeError, ValueError, RuntimeError):
         raise StateError(f"{kind}: the saved {key} of {called} must be one number; it is {value!r:.80}") from None
+
+
+def _of_size(kind: str, called: str, key: str, value: Any, size: tuple[int, ...], param: torch.Tensor) -> torch.Tensor:
+    """A state of another size than its parameter, which every process has whole."""
+    if not isinstance(value, torch.Tensor) or tuple(value.shape) != size:
+        found = tuple(value.shape) if isinstance(value, torch.Tensor) else repr(value)[:80]
+        raise StateError(
+            f"{kind}: the saved {key} of {called} has shape {found}, and is to have {size}; optimizers made with "
+            "model.named_parameters() match their states by name"
+        )
+    return value.detach().to(sharding.local(param).device, copy=True)
 
 
 def _like_parameter(kind: str, called: str, key: str, value: Any, param: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,7 @@ import torch
 from ..backends import eager, once
 from ..compiler.plan import Plan
 from ..errors import SettingError
-from . import sharding, whole
+from . import sections, sharding, whole
 from .sharding import local
 from .table import Table
 
@@ -32,6 +32,7 @@ class Member:
     quick: bool = False  # whether the compiled kernels cover it
     numbers: dict[str, Any] = field(default_factory=dict)  # what whole tensors gave
     scratch: dict[str, torch.Tensor] = field(default_factory=dict)
+    parts: dict[str, Any] = field(default_factory=dict)  # what sections gave, of other sizes than the parameter's
 
     @property
     def at_once(self) -> bool:
@@ -67,9 +68,13 @@ class Class:
         numbers = {**options, "t": float(line[0]) + 1.0, **self.members[0].numbers}
         numbers |= {name: float(line[1 + i]) for i, name in enumerate(self.plan.numbers)}
         return [
-            numbers[name] if name in numbers else group[name] if i is None else group[name][i]
+            numbers[name] if name in numbers else self._setting(group[name] if i is None else group[name][i])
             for name, i in self._sources
         ]
+
+    def _setting(self, value: Any) -> Any:
+        """A setting's value; None stands for the precision of the parameter, as in torch's Adafactor."""
+        return torch.finfo(self.members[0].param.dtype).eps if value is None else value
 
     def compute(self, scalars: list[Any]) -> tuple[float, ...]:
         try:
@@ -124,6 +129,7 @@ class Stage:
         holders: list[Any] = [ChainMap(m.scratch, m.state) if m.scratch else m.state for m in rows]
         self.table = Table([m.param for m in rows], holders, [plans[i] for i in self.quick], lines)
         self._calls = [(i, k, call) for i, plan in plans.items() for k, call in enumerate(plan.calls)]
+        self._sections = [i for i, plan in plans.items() if plan.section]
 
     def run(self, options: Mapping[str, float], grads: list[torch.Tensor]) -> None:
         """Compute what is once per step, run the pass, and then the operations on whole tensors after it."""
@@ -148,6 +154,8 @@ class Stage:
             _run_eagerly(m, one.plan, grads[i], scalars[id(one)])
         if self._calls:
             whole.run([*self._jobs(grads, after)])
+        if self._sections:
+            sections.run([self._section(i, grads[i], scalars) for i in self._sections])
 
     def _jobs(self, grads: list[torch.Tensor], after: dict[int, tuple[float, ...]]) -> Any:
         for i, k, call in self._calls:
@@ -156,6 +164,15 @@ class Stage:
             numbers = after[id(one)][begin : begin + len(call.numbers)]
             source = grads[i] if call.source == "g" else m.tensor(call.source)
             yield whole.Job(call, m.param, source, numbers, m.scratch if call.result in m.scratch else m.numbers)
+
+    def _section(self, i: int, grad: torch.Tensor, scalars: dict[int, dict[str, Any]]) -> sections.Job:
+        m, one = self.members[i], self._class_of[i]
+        names = {"p", "g", *one.plan.states, *one.plan.kept}
+        tensors = {name: grad if name == "g" else m.tensor(name) for name in names} | m.scratch
+        if m.param.dtype in LOW:
+            tensors = {name: t.float() for name, t in tensors.items()}
+        numbers = {name: number(value) for name, value in scalars[id(one)].items()}
+        return sections.Job(one.plan, m.param, tensors, numbers, m.numbers, m.parts, m.scratch)
 
 
 def _pass(member: Member, depth: int) -> Plan | None:

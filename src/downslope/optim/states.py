@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from ..compiler.plan import Plan
+from ..compiler.shapes import sizes
 from ..errors import StateError
 from .table import same
 
@@ -27,6 +28,12 @@ def start(param: torch.Tensor, value: float | str, group: Group) -> torch.Tensor
     if number:
         (torch.view_as_real(state) if state.is_complex() else state).fill_(number)
     return state
+
+
+def start_sized(param: torch.Tensor, size: tuple[int, ...], value: float | str, group: Group) -> torch.Tensor:
+    """A state of another size than its parameter at its initial value, in the same precision or float32."""
+    dtype = torch.float32 if param.dtype in (torch.float16, torch.bfloat16) else param.dtype
+    return torch.full(size, initial(value, group), dtype=dtype, device=param.device)
 
 
 def name_of(groups: list[Group], param: torch.Tensor) -> str:
@@ -63,7 +70,7 @@ class Bank:
         """Give a state what it lacks, at its initial value, and bind its numbers to the parameter's line.
 
         Raises StateError for a state of another shape than its parameter."""
-        line, kept = self.numbers[place], [name for name in plan.states if name != "ema"]
+        line, kept = self.numbers[place], [name for name in (*plan.states, *plan.kept) if name != "ema"]
         if shows_step:
             _bind(state, "step", line[0], 0.0)
         elif any(state.get(name) is None for name in kept) or not state:
@@ -72,6 +79,16 @@ class Bank:
             line[0] = 1.0  # loaded from a checkpoint that keeps no count: all that matters is that it is not the first
         for i, name in enumerate(plan.numbers):
             _bind(state, name, line[1 + i], initial(plan.graph.states[name], group))
+        for name, shape in plan.kept.items():
+            size = sizes(shape, param.shape)
+            if state.get(name) is None:
+                state[name] = start_sized(param, size, plan.graph.states[name], group)
+            elif tuple(state[name].shape) != size:
+                raise StateError(
+                    f"the state {name} has shape {tuple(state[name].shape)}, and is to have {size}, its parameter "
+                    f"having {tuple(param.shape)}; was the parameter's data replaced? clear its state: "
+                    "optimizer.state.pop(parameter)"
+                )
         for name in plan.states:
             if state.get(name) is None:
                 state[name] = start(param, plan.graph.states[name], group)
