@@ -18,7 +18,7 @@ import torch
 from ..compiler.graph import Node, walk
 from ..compiler.ops import EVERY, STACKED, flat
 from ..compiler.plan import Plan
-from ..compiler.shapes import STACK, sizes
+from ..compiler.shapes import STACK
 from . import sharding
 
 STACK_VALUES = 1 << 24  # of a stacked call: beyond that a copy costs more than calls do
@@ -186,16 +186,8 @@ def _stacked(op: str, rows: list[tuple[Any, ...]]) -> list[Any]:
             part = places[start : start + at_once]
             columns = [*zip(*(rows[i] for i in part))]
             many = len(part) > 1
-            args = [
-                c[0] if not isinstance(c[0], torch.Tensor) else torch.stack([*map(flat, c)]) if many else flat(c[0])
-                for c in columns
-            ]
+            given = [torch.stack(c) if many and isinstance(c[0], torch.Tensor) else c[0] for c in columns]
             result = STACKED[op](*given)
             for i, one in zip(part, result.unbind() if many else [result]):
                 results[i] = one
     return results
-
-
-def state_size(plan: Plan, name: str, param: torch.Tensor) -> tuple[int, ...]:
-    """The size of a state that is not as large as its parameter."""
-    return sizes(plan.kept[name], param.shape)
