@@ -12,6 +12,7 @@ from downslope.backends.latex import legend, rows
 from downslope.cli.show import ways
 from downslope.compiler.formula import Formula, read
 from downslope.compiler.graph import Graph
+from downslope.compiler.ops import WHOLE
 from downslope.compiler.trace import trace
 from downslope.errors import DownslopeError
 from downslope.optim.classes import CLASSES, TORCH
@@ -222,7 +223,10 @@ def _cost(formula: Formula, level: str = "##") -> list[str]:
             kept = "one number a tensor" if state in graph.scalar_states else "a tensor"
             parts.append(f"| `{state}` | {symbol} | {begins} | {kept} |")
         parts.append("")
-    passes = f", with {_names(counted['whole'])} between the passes" if counted["whole"] else ""
+    whole = sorted(set(counted["operations"]) & set(WHOLE))
+    passes = f", with {_names(whole)} of whole tensors between the passes" if whole else ""
+    if counted["scratch"]:
+        passes += f" and {counted['scratch_bytes']} bytes of memory for the time of the step"
     operations = sum(counted["operations"].values())
     memory = f"{counted['state_bytes']} bytes" if counted["state_bytes"] else "nothing"
     parts.append(
@@ -235,7 +239,7 @@ def _cost(formula: Formula, level: str = "##") -> list[str]:
 
 
 def _names(names: list[str]) -> str:
-    return ", ".join(f"`{name}`" for name in dict.fromkeys(names))
+    return ", ".join(f"`{name}`" for name in dict.fromkeys(names) if "." not in name)  # without what is scratch
 
 
 def _beale(name: str) -> list[str]:
