@@ -84,7 +84,14 @@ def is_javascript(text, name):
 
 
 CHECKS = {"formula": is_formula, "graph": is_graph, "latex": is_latex, "llvm": is_llvm, "javascript": is_javascript}
-CHECKS |= {"cost": is_cost}
+
+
+def is_triton(text, name):
+    assert text.startswith("def once(") and "def update(" in text
+    compile(text, name, "exec")  # run by Triton's interpreter in test_gpu
+
+
+CHECKS |= {"cost": is_cost, "triton": is_triton}
 MATRICES = {"muon", "muon_polyak", "moonlight", "moonlight_polyak"}
 
 
@@ -203,7 +210,7 @@ def test_piped_the_list_has_a_formula_on_each_line(show):
     assert any(re.match(slow, line) for line in lines)
     assert (
         lines[-1]
-        == "downslope show NAME prints a formula; --as graph, latex, llvm, javascript or cost its other stages."
+        == "downslope show NAME prints a formula; --as graph, latex, llvm, triton, javascript or cost its other stages."
     )
     assert any(re.match(r" +sgd_nesterov +momentum_buffer +Sutskever et al", line) for line in lines)
 

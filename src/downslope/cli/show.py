@@ -26,6 +26,7 @@ class Stage(StrEnum):
     graph = "graph"
     latex = "latex"
     llvm = "llvm"
+    triton = "triton"
     javascript = "javascript"
     cost = "cost"
 
@@ -48,7 +49,9 @@ def show(
     ] = None,
     stage: Annotated[
         Stage | None,
-        typer.Option("--as", metavar="STAGE", help="formula (the default), graph, latex, llvm, javascript or cost."),
+        typer.Option(
+            "--as", metavar="STAGE", help="formula (the default), graph, latex, llvm, triton, javascript or cost."
+        ),
     ] = None,
     around: Annotated[
         str,
@@ -62,7 +65,9 @@ def show(
     ] = "",
     dtype: Annotated[
         Kind,
-        typer.Option(metavar="TYPE", help="Of parameters, for llvm and cost: float32 or float64.", show_default=False),
+        typer.Option(
+            metavar="TYPE", help="Of parameters, for llvm, triton and cost: float32 or float64.", show_default=False
+        ),
     ] = Kind.float32,
     as_json: Annotated[bool, typer.Option("--json", help="Print it for a machine to read.")] = False,
 ) -> None:
@@ -72,6 +77,7 @@ def show(
     graph: what runs once per step, and what for each element.
     latex: as a paper writes it.
     llvm: the kernel, before it is compiled.
+    triton: the same for GPUs, with what is computed once per step.
     javascript: a step for a web page, as in the playground.
     cost: the bytes and operations of a step for each parameter.
     """

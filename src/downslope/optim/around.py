@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import SettingError
 from ..schedules import Plateau, Schedule
-from .batch import Batch
+from .batch import Batch, Several
 from .settings import BELOW_1, Check, check_number
 
 if TYPE_CHECKING:
@@ -69,11 +69,11 @@ def _owns(function: Callable[..., Any], setting: str) -> bool:
     return setting in inspect.signature(function).parameters
 
 
-def options(optimizer: Optimizer, batch: Batch) -> dict[str, float] | None:
+def options(optimizer: Optimizer, batch: Batch | Several) -> dict[str, float] | None:
     """The scalars of the transforms in this step, or None if it is to be skipped."""
     scale = getattr(optimizer, "grad_scale", None)
     options = {"unscale": 1.0 if scale is None else 1.0 / float(scale)}
-    max_norm, clip_value, ema = (_now(optimizer, name) for name in CHECKS)
+    max_norm, clip_value, ema = (now(optimizer, name) for name in CHECKS)
     if max_norm is not None or optimizer.skip_nonfinite:
         norm = batch.norm() * options["unscale"]
         if optimizer.skip_nonfinite and not norm < float("inf") and not batch.finite():
@@ -89,7 +89,7 @@ def options(optimizer: Optimizer, batch: Batch) -> dict[str, float] | None:
     return options
 
 
-def _now(optimizer: Optimizer, name: str) -> Any:
+def now(optimizer: Optimizer, name: str) -> Any:
     """A setting of the whole optimizer in this step."""
     value = getattr(optimizer, name)
     if isinstance(value, Schedule):

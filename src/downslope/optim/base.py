@@ -10,16 +10,19 @@ from typing import Any, ClassVar
 
 import torch
 
+from ..backends import gpu
 from ..compiler.formula import Formula
 from ..compiler.plan import Plan, program
 from ..errors import SettingError, StateError
 from ..formulas import VECTORS
 from . import around, checkpoint, settings, states
 from .around import OWN
-from .batch import Batch
+from .batch import Batch, Several
+from .device import DeviceBatch, covers
 from .escape import Escaping
 from .follow import Follower, at, followers, is_scheduled
 from .scoring import Scoring
+from .sharding import local
 from .stage import Member, number
 from .table import same
 from .untraced import untraced
@@ -97,7 +100,7 @@ class Optimizer(Escaping, Scoring, torch.optim.Optimizer):
 
     def _start(self) -> None:
         """What is not in torch's pickled state."""
-        self.skipped_steps = 0
+        self._skipped_steps = 0
         self.steps = 0
         self._followers: list[Follower] = []
         self.cautious = False
@@ -106,10 +109,10 @@ class Optimizer(Escaping, Scoring, torch.optim.Optimizer):
         self._forget()
 
     def _forget(self) -> None:
-        self._bank = states.Bank()
+        self._banks: dict[torch.device | None, states.Bank] = {}
         self._flat: list[torch.Tensor] = []
         self._key: Any = None
-        self._batch: Batch | None = None
+        self._batch: Batch | DeviceBatch | Several | None = None
         self._held_states: list[dict[str, Any]] = []
         self._numbers: list[Any] = []
 
@@ -196,7 +199,7 @@ class Optimizer(Escaping, Scoring, torch.optim.Optimizer):
 
     def _step(self) -> None:
         found_inf = getattr(self, "found_inf", None)
-        if found_inf is not None and float(found_inf) > 0:
+        if found_inf is not None and not gpu.covers(found_inf.device) and float(found_inf) > 0:
             self.skipped_steps += 1
             return
         self._check_not_swapped("the next step")
@@ -207,7 +210,13 @@ class Optimizer(Escaping, Scoring, torch.optim.Optimizer):
         batch, grads = self._gather()
         if batch is not None:
             batch.take(grads)
-            options = around.options(self, batch)
+            options: Any
+            if isinstance(batch, DeviceBatch):
+                options = batch.options(self)
+            elif found_inf is not None and float(found_inf) > 0:
+                options = None
+            else:
+                options = around.options(self, batch)
             if options is None:
                 self.skipped_steps += 1
                 return
@@ -225,6 +234,15 @@ class Optimizer(Escaping, Scoring, torch.optim.Optimizer):
             and all(p.grad is None or not p.grad.any() for group in groups for p in group["params"])
         )
 
+    @property
+    def skipped_steps(self) -> int:
+        """How many steps were left out, for a gradient that was not finite. A look at it waits for a GPU."""
+        return self._skipped_steps + (int(self._batch.skipped) if isinstance(self._batch, DeviceBatch) else 0)
+
+    @skipped_steps.setter
+    def skipped_steps(self, count: int) -> None:
+        self._skipped_steps += count - self.skipped_steps
+
     def _plan(self, group: dict[str, Any]) -> Plan:
         return self._plans(group)[0]
 
@@ -238,7 +256,7 @@ class Optimizer(Escaping, Scoring, torch.optim.Optimizer):
             return plan, plan
         return plan, program(of_vectors, fewer)
 
-    def _gather(self) -> tuple[Batch | None, list[torch.Tensor]]:
+    def _gather(self) -> tuple[Batch | DeviceBatch | Several | None, list[torch.Tensor]]:
         """The batch of all parameters with a gradient: the last step's, if nothing but values has changed since."""
         flat = list(chain.from_iterable(group["params"] for group in self.param_groups))
         grads = [p.grad for p in flat]
@@ -257,6 +275,7 @@ class Optimizer(Escaping, Scoring, torch.optim.Optimizer):
             and self._batch.fits(grads)
         )
         if not fits:
+            self._skipped_steps = self.skipped_steps
             self._batch = self._build(flat, active, plans, grads) if grads else None
             self._key, self._flat = key, flat
             self._held_states = list(self.state.values())
@@ -274,11 +293,11 @@ class Optimizer(Escaping, Scoring, torch.optim.Optimizer):
         active: list[int] | None,
         plans: list[tuple[Plan, Plan]],
         grads: list[torch.Tensor],
-    ) -> Batch:
+    ) -> Batch | DeviceBatch | Several:
         kind = type(self).__name__
         group_of = [(g, both[p.ndim < 2]) for g, both in zip(self.param_groups, plans) for p in g["params"]]
-        self._bank.fit(flat, [*chain.from_iterable(plans)])
-        members = []
+        members: dict[torch.device | None, list[int]] = {}  # None: what the GPU's kernels do not cover
+        found: list[Member] = []
         for place, grad in zip(range(len(flat)) if active is None else active, grads):
             param, (group, plan) = flat[place], group_of[place]
             if grad.layout is not torch.strided:
@@ -288,12 +307,20 @@ class Optimizer(Escaping, Scoring, torch.optim.Optimizer):
                 )
             if plan.whole and param.is_complex():
                 raise StateError(f"{kind}: {self._name(param)} is complex; {plan.graph.name} needs real tensors")
+            device = local(param).device if covers(param, self.state[param], group, plan) else None
+            bank = self._banks.setdefault(device, states.Bank(device or "cpu"))
+            bank.fit(flat, [*chain.from_iterable(plans)])
             try:
-                self._bank.fill(self.state[param], place, param, group, plan, self.rule(group).shows_step)
+                bank.fill(self.state[param], place, param, group, plan, self.rule(group).shows_step)
             except StateError as error:
                 raise StateError(f"{kind}: {self._name(param)}: {error}") from None
-            members.append(Member(param, self.state[param], group, plan, place))
-        return Batch(members, self._bank.numbers)
+            members.setdefault(device, []).append(len(found))
+            found.append(Member(param, self.state[param], group, plan, place))
+        parts: list[tuple[list[int], Batch | DeviceBatch]] = []
+        for device, places in members.items():
+            made = (Batch if device is None else DeviceBatch)([found[i] for i in places], self._banks[device].numbers)
+            parts.append((places, made))
+        return parts[0][1] if len(parts) == 1 else Several(parts)
 
     def _name(self, param: torch.Tensor) -> str:
         return states.name_of(self.param_groups, param)
@@ -345,8 +372,8 @@ class Optimizer(Escaping, Scoring, torch.optim.Optimizer):
         return cls.formula.function if found is cls.formula.function else cls
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = (*OWN, "skipped_steps", "steps", "_followers")
-        return {**super().__getstate__(), **{name: getattr(self, name) for name in kept}}
+        kept = {name: getattr(self, name) for name in (*OWN, "steps", "_followers")}
+        return {**super().__getstate__(), **kept, "_skipped_steps": self.skipped_steps}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         if not hasattr(self, "_followers"):

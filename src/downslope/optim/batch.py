@@ -110,6 +110,35 @@ class Batch:
         self._grads = self._held = []
 
 
+class Several:
+    """Batches on several devices, as one: what they have to tell each other goes over the host."""
+
+    def __init__(self, parts: list[tuple[list[int], Any]]):
+        """Batches with the places of their members among all."""
+        self._parts = parts
+
+    @property
+    def members(self) -> list[Member]:
+        return [m for _, batch in self._parts for m in batch.members]
+
+    def fits(self, grads: list[torch.Tensor]) -> bool:
+        return all(batch.fits([grads[i] for i in places]) for places, batch in self._parts)
+
+    def take(self, grads: list[torch.Tensor]) -> None:
+        for places, batch in self._parts:
+            batch.take([grads[i] for i in places])
+
+    def norm(self) -> float:
+        return float(sum(float(batch.norm()) ** 2 for _, batch in self._parts) ** 0.5)
+
+    def finite(self) -> bool:
+        return all(batch.finite() for _, batch in self._parts)
+
+    def run(self, options: Mapping[str, float]) -> None:
+        for _, batch in self._parts:
+            batch.run(options)
+
+
 def _sum_of_squares(grad: torch.Tensor) -> float:
     return float(torch.linalg.vector_norm(grad.detach(), dtype=_norm_dtype(grad))) ** 2
 

@@ -53,8 +53,8 @@ class Bank:
     """A line of numbers for each parameter: its step count, then its scalar states. The states hold views into it, so
     that a step changes all of them at once."""
 
-    def __init__(self) -> None:
-        self.numbers = torch.zeros(0, 1)
+    def __init__(self, device: torch.device | str = "cpu") -> None:
+        self.numbers = torch.zeros(0, 1, device=device)
         self._params: list[torch.Tensor] = []
 
     def fit(self, params: list[torch.Tensor], plans: list[Plan]) -> None:
@@ -63,7 +63,7 @@ class Bank:
         if self.numbers.shape == shape and same(params, self._params):
             return
         double = torch.get_default_dtype() == torch.float64
-        self.numbers = torch.zeros(shape, dtype=torch.float64 if double else torch.float32)  # torch's choice for `step`
+        self.numbers = self.numbers.new_zeros(shape, dtype=torch.float64 if double else torch.float32)  # torch's choice
         self._params = params
 
     def fill(self, state: State, place: int, param: torch.Tensor, group: Group, plan: Plan, shows_step: bool) -> None:

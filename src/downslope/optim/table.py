@@ -88,7 +88,7 @@ class Table:
         quick = quick and (self._sure or self._as_large(grads))
         self._sure = False
         if not quick or any(grads[i].is_neg() for i in self._single):
-            grads = [g if alike(g, p) else _laid_out_like(p, g) for g, p in zip(grads, self._locals)]
+            grads = [g if alike(g, p) else laid_out_like(p, g) for g, p in zip(grads, self._locals)]
         addresses = [*map(DATA_PTR, grads)]
         if addresses != self._grads:
             if 0 in addresses:  # no element, or a DTensor, which has no memory of its own
@@ -98,7 +98,8 @@ class Table:
         return grads
 
 
-def _laid_out_like(param: torch.Tensor, grad: torch.Tensor) -> torch.Tensor:
+def laid_out_like(param: torch.Tensor, grad: torch.Tensor) -> torch.Tensor:
+    """A copy of a gradient whose memory is laid out as its parameter's."""
     return torch.empty_like(param, requires_grad=False).copy_(grad.detach())
 
 

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ..backends import llvm
+from ..backends import gpu_source, llvm
 from ..backends.javascript import javascript
 from ..backends.latex import latex
 from ..compiler.graph import Graph
@@ -26,8 +26,16 @@ STAGES: dict[str, Callable[[Graph, str], str]] = {
     "latex": lambda graph, dtype: latex(graph),
     "javascript": lambda graph, dtype: javascript(graph),
     "llvm": lambda graph, dtype: _kernels(graph, REAL[dtype]),
+    "triton": lambda graph, dtype: gpu_source.sources(plan(graph), dtype),
 }
-LANGUAGES = {"formula": "python", "graph": "python", "latex": "latex", "llvm": "llvm", "javascript": "javascript"}
+LANGUAGES = {
+    "formula": "python",
+    "graph": "python",
+    "latex": "latex",
+    "llvm": "llvm",
+    "javascript": "javascript",
+    "triton": "python",
+}
 
 
 def console() -> Console:
@@ -39,7 +47,7 @@ def console() -> Console:
 
 
 def text(graph: Graph, stage: str, dtype: str) -> str:
-    """A graph as `graph`, `latex`, `llvm` or `javascript`, the third for parameters of a dtype."""
+    """A graph as `graph`, `latex`, `llvm`, `javascript` or `triton`, the kernels for parameters of a dtype."""
     return STAGES[stage](graph, dtype)
 
 
@@ -125,7 +133,10 @@ def print_catalogue(console: Console, rows: list[dict[str, Any]]) -> None:
     for title, torch in (("As in torch.optim: names, settings, results, checkpoints", True), ("More", False)):
         group = list(_lines([row for row in rows if row["torch"] is torch]))
         _put(console, Text(title, style="dim"), draw(group, width), "")
-    _put(console, "downslope show NAME prints a formula; --as graph, latex, llvm, javascript or cost its other stages.")
+    _put(
+        console,
+        "downslope show NAME prints a formula; --as graph, latex, llvm, triton, javascript or cost its other stages.",
+    )
 
 
 Line = tuple[str, str, str, str]

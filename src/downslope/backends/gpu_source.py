@@ -1,0 +1,272 @@
+"""Plan -> Triton source: a kernel for the pass over elements, and one for what is computed once per step.
+
+On a GPU what is once per step is computed there too, in double, for all parameters side by side: a learning rate, a
+step count or a norm that lies on the device is read where it is, and nobody waits for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from keyword import iskeyword
+
+from ..compiler.graph import Node, walk
+from ..compiler.ops import CONDITIONS, ONE_NUMBER
+from ..compiler.plan import Plan
+
+# What the kernels call their own; values of formulas get other names.
+RESERVED = frozenset(
+    name
+    for line in (
+        "tl math_of rows grads chunks slots skip begin end full row i inside start chunk bank places settings measured",
+        "group group_of count width groups place BLOCK WORK True False None t",
+    )
+    for name in line.split()
+)
+
+_ROUNDED = {"tl.float32": ("tl.div_rn({}, {})", "tl.sqrt_rn({})"), "tl.float64": ("{} / {}", "tl.sqrt({})")}
+
+OPS: dict[str, str] = {
+    "add": "{} + {}",
+    "sub": "{} - {}",
+    "mul": "{} * {}",
+    "neg": "-{}",
+    "abs": "tl.abs({})",
+    "floor": "tl.floor({})",
+    "exp": "tl.exp({})",
+    "log": "tl.log({})",
+    "sin": "tl.sin({})",
+    "cos": "tl.cos({})",
+    "tanh": "math_of.tanh({})",
+    "atan2": "math_of.atan2({}, {})",
+    "pow": "math_of.pow({}, {})",
+    "sign": "tl.where({0} > 0, 1.0, tl.where({0} < 0, -1.0, 0.0)).to(WORK)",
+    "maximum": "tl.maximum({}, {}, propagate_nan=tl.PropagateNan.ALL)",
+    "minimum": "tl.minimum({}, {}, propagate_nan=tl.PropagateNan.ALL)",
+    "lt": "{} < {}",
+    "le": "{} <= {}",
+    "gt": "{} > {}",
+    "ge": "{} >= {}",
+    "eq": "{} == {}",
+    "ne": "{} != {}",
+    "and": "{} & {}",
+    "or": "{} | {}",
+    "not": "{} == 0",
+    "isfinite": "tl.abs({}) < float('inf')",
+    "where": "tl.where({}, {}, {})",
+}
+
+# A kernel does whole blocks without a mask, which lets the device move 16 bytes at a time, and then what is left.
+MASKED, MASK = "<masked>", ", mask=inside"
+
+
+@dataclass
+class Body:
+    """Lines of a kernel, and what each value in them is called."""
+
+    work: str
+    lines: list[str] = field(default_factory=list)
+    names: dict[Node | str, str] = field(default_factory=dict)
+    taken: set[str] = field(default_factory=lambda: set(RESERVED))
+
+    def name(self, wish: str) -> str:
+        """A name that nothing has yet, as near to the wish as can be."""
+        plain = "".join(c if c.isalnum() or c == "_" else "_" for c in wish).strip("_") or "v"
+        plain = f"v{plain}" if plain[0].isdigit() or iskeyword(plain) else plain
+        found, number = plain, 1
+        while found in self.taken:
+            number += 1
+            found = f"{plain}_{number}"
+        self.taken.add(found)
+        return found
+
+    def let(self, key: Node | str, wish: str, code: str) -> str:
+        name = self.names[key] = self.name(wish)
+        self.lines.append(f"{name} = {code}")
+        return name
+
+    def constants(self, nodes: Iterable[Node]) -> None:
+        """Every constant once, in the type of the arithmetic."""
+        for n in nodes:
+            if n.op == "const" and n not in self.names:
+                self.let(n, "c", f"tl.full((), {_number(n.number)}, WORK)")
+
+    def compute(self, n: Node, known: Mapping[Node, str]) -> None:
+        text = OPS.get(n.op) or dict(zip(("div", "sqrt"), _ROUNDED[self.work]))[n.op]
+        self.let(n, known.get(n, "v"), text.format(*(self.names[a] for a in n.args)))
+
+
+def _number(value: float) -> str:
+    text = repr(float(value))
+    return text if text[-1].isdigit() else f"float('{text}')"
+
+
+def update(plan: Plan, kinds: Mapping[str, str], aligned: bool) -> str:
+    """The source of the pass over a chunk of one tensor. `kinds` are the dtypes of the tensors, such as `float32`; the
+    arithmetic is in float64 if p is, else in float32; `aligned` promises addresses that 16 divides, which lets the
+    device move 16 bytes at a time.
+
+    A row of the table has the addresses of the plan's tensors but g, whose addresses change in every step and are a
+    table of their own; the slots of tensor number `row` stand at `slots[:, row]`. Nothing is written where `skip` is
+    set."""
+    body = Body(_work(kinds))
+    tensors = list(dict.fromkeys([*plan.reads, *plan.writes]))
+    width = len(plan.tensors)
+    for tensor in tensors:
+        source = "grads + row" if tensor == "g" else f"rows + row * {width} + {plan.tensors.index(tensor)}"
+        at = f"tl.load({source}).to(tl.pointer_type(tl.{kinds[tensor]}))"
+        body.let(f"at.{tensor}", f"at_{tensor}", f"tl.multiple_of({at}, 16)" if aligned else at)
+    for k, slot in enumerate(plan.slots):
+        code = f"tl.load(slots + {k} * count + row)"
+        code += " != 0" if slot.op in CONDITIONS else ".to(WORK)"
+        body.let(slot, plan.graph.names.get(slot, "slot"), code)
+    body.constants(_used(plan))
+    head, body.lines = body.lines, []
+    for tensor in plan.reads:
+        at = body.names[f"at.{tensor}"]
+        body.let(tensor, tensor, f"tl.load({at} + i{MASKED}).to(WORK)")
+    for n in walk(plan.writes.values()):
+        if n.op == "tensor":
+            body.names[n] = body.names[str(n.value)]
+    for n in plan.body:
+        body.compute(n, plan.graph.names)
+    for tensor, n in plan.writes.items():
+        value = body.names[n]
+        if n.op == "const" or n in plan.slots:
+            value = f"({value} + tl.zeros([BLOCK], WORK))"
+        body.lines.append(f"tl.store({body.names[f'at.{tensor}']} + i, {value}.to(tl.{kinds[tensor]}){MASKED})")
+    reads, writes = (", ".join(names) or "nothing" for names in (plan.reads, plan.writes))
+    return _text(
+        "def update(rows, grads, chunks, slots, skip, count, BLOCK: tl.constexpr):",
+        f"# {plan.graph.name}: {reads} -> {writes}",
+        f"WORK: tl.constexpr = {body.work}",
+        "chunk = tl.program_id(0).to(tl.int64)",
+        "row = tl.load(chunks + 3 * chunk)",
+        "begin = tl.multiple_of(tl.load(chunks + 3 * chunk + 1), BLOCK)",
+        "end = tl.load(chunks + 3 * chunk + 2)",
+        "if tl.load(skip) != 0:",
+        "    end = begin",
+        *head,
+        "full = begin + (end - begin) // BLOCK * BLOCK",
+        "for start in range(begin, full, BLOCK):",
+        "    i = tl.multiple_of(start, BLOCK) + tl.arange(0, BLOCK)",
+        *(f"    {line.replace(MASKED, '')}" for line in body.lines),
+        "if full < end:",
+        "    i = full + tl.arange(0, BLOCK)",
+        "    inside = i < end",
+        *(f"    {line.replace(MASKED, MASK)}" for line in body.lines),
+    )
+
+
+def sources(plan: Plan, kind: str) -> str:
+    """All kernels of a plan for tensors of one dtype, to be read."""
+    measured = ("rows", "columns", *(c.result for each in plan.passes for c in each.calls if c.op in ONE_NUMBER))
+    apart = {"t", *plan.numbers, *measured}
+    settings = tuple(dict.fromkeys(n for each in plan.passes for n in each.scalars if n not in apart))
+    kernels = []
+    for each in plan.passes:
+        kernels.append(once(each, settings, measured, each.then is None))
+        kernels.append(update(each, dict.fromkeys(plan.tensors, kind), True))
+    return "\n\n".join(kernels).rstrip()
+
+
+def _used(plan: Plan) -> list[Node]:
+    return [*dict.fromkeys([*(a for n in plan.body for a in n.args), *plan.writes.values()])]
+
+
+def _work(kinds: Mapping[str, str]) -> str:
+    return "tl.float64" if kinds["p"] == "float64" else "tl.float32"
+
+
+def once(plan: Plan, settings: tuple[str, ...], measured: tuple[str, ...], last: bool) -> str:
+    """The source of what a pass needs computed once per step: its slots and the new scalar states, in double.
+
+    `settings` are the scalars that stand in a table with a line for each and a column for each param group; `measured`
+    those with a number for each parameter. The step count and the scalar states are in the bank, a line for each
+    parameter; the `last` pass counts the step."""
+    body = Body("tl.float64")
+    lines = body.lines
+    body.names["t"] = body.name("step")
+    lines.append(f"{body.names['t']} = tl.load(bank + place * width, mask=inside, other=0).to(WORK) + 1")
+    wanted = [*plan.slots, *plan.updates.values()]
+    for n in walk(wanted):
+        if n.op != "scalar":
+            continue
+        name = str(n.value)
+        if name == "t":
+            body.names[n] = body.names["t"]
+        elif name in plan.numbers:
+            at = f"bank + place * width + {1 + plan.numbers.index(name)}"
+            body.let(n, name, f"tl.load({at}, mask=inside, other=0).to(WORK)")
+        elif name in measured:
+            at = f"measured + {measured.index(name)} * count + i"
+            body.let(n, name, f"tl.load({at}, mask=inside, other=0)")
+        else:
+            at = f"settings + {settings.index(name)} * groups + group"
+            body.let(n, name, f"tl.load({at}, mask=inside, other=0)")
+    body.constants(walk(wanted))
+    for n in walk(wanted):
+        if n.args:
+            body.compute(n, plan.graph.names)
+    for k, slot in enumerate(plan.slots):
+        value = _real(slot, body.names)
+        lines.append(f"tl.store(slots + {k} * count + i, {value}, mask=inside)")
+    lines.append("inside = i < tl.where(tl.load(skip) != 0, 0, count)")
+    for name, n in plan.updates.items():
+        at = f"bank + place * width + {1 + plan.numbers.index(name)}"
+        lines.append(f"tl.store({at}, {_real(n, body.names)}, mask=inside)")
+    if last:
+        lines.append(f"tl.store(bank + place * width, {body.names['t']}, mask=inside)")
+    return _text(
+        "def once(slots, bank, places, settings, measured, group_of, skip, count, width, groups, BLOCK: tl.constexpr):",
+        f"# {plan.graph.name}, once per step",
+        "WORK: tl.constexpr = tl.float64",
+        "i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)",
+        "inside = i < count",
+        "place = tl.load(places + i, mask=inside, other=0)",
+        "group = tl.load(group_of + i, mask=inside, other=0)",
+        *lines,
+    )
+
+
+def _real(n: Node, names: Mapping[Node | str, str]) -> str:
+    value = f"tl.where({names[n]}, 1.0, 0.0)" if n.op in CONDITIONS else names[n]
+    return f"{value} + tl.zeros([BLOCK], WORK)"
+
+
+def _text(head: str, *lines: str) -> str:
+    return "\n".join([head, *(f"    {line}" for line in lines), ""])
+
+
+def reduction(kind: str, squares: bool) -> str:
+    """The source of a chunk's sum of a tensor, or of its squares, in `partial[chunk]`; `word` says which tensor of the
+    rows. Within a block the sum is in float32 for anything but float64."""
+    work = "tl.float64" if kind == "float64" else "tl.float32"
+    return _text(
+        "def reduce(addresses, stride, word, chunks, partial, BLOCK: tl.constexpr):",
+        "chunk = tl.program_id(0).to(tl.int64)",
+        "row = tl.load(chunks + 3 * chunk)",
+        "begin = tl.load(chunks + 3 * chunk + 1)",
+        "end = tl.load(chunks + 3 * chunk + 2)",
+        f"at = tl.load(addresses + row * stride + word).to(tl.pointer_type(tl.{kind}))",
+        f"total = tl.zeros([BLOCK], {work})",
+        "for start in range(begin, end, BLOCK):",
+        "    i = start + tl.arange(0, BLOCK)",
+        f"    x = tl.load(at + i, mask=i < end, other=0).to({work})",
+        f"    total += {'x * x' if squares else 'x'}",
+        "tl.store(partial + chunk, tl.sum(total.to(tl.float64), axis=0))",
+    )
+
+
+TOTAL = _text(
+    "def total(partial, first, out, BLOCK: tl.constexpr):",
+    "# the sum of a row's partial sums, in their order",
+    "row = tl.program_id(0)",
+    "begin = tl.load(first + row)",
+    "end = tl.load(first + row + 1)",
+    "found = tl.zeros([BLOCK], tl.float64)",
+    "for start in range(begin, end, BLOCK):",
+    "    i = start + tl.arange(0, BLOCK)",
+    "    found += tl.load(partial + i, mask=i < end, other=0)",
+    "tl.store(out + row, tl.sum(found, axis=0))",
+)
