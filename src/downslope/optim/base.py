@@ -308,10 +308,10 @@ class Optimizer(Escaping, Scoring, torch.optim.Optimizer):
             if plan.whole and param.is_complex():
                 raise StateError(f"{kind}: {self._name(param)} is complex; {plan.graph.name} needs real tensors")
             device = local(param).device if covers(param, self.state[param], group, plan) else None
-            bank = self._banks.setdefault(device, states.Bank(device or "cpu"))
-            bank.fit(flat, [*chain.from_iterable(plans)])
+            if device not in members:
+                self._banks.setdefault(device, states.Bank(device or "cpu")).fit(flat, [*chain.from_iterable(plans)])
             try:
-                bank.fill(self.state[param], place, param, group, plan, self.rule(group).shows_step)
+                self._banks[device].fill(self.state[param], place, param, group, plan, self.rule(group).shows_step)
             except StateError as error:
                 raise StateError(f"{kind}: {self._name(param)}: {error}") from None
             members.setdefault(device, []).append(len(found))
