@@ -241,6 +241,25 @@ def test_callbacks_hear_every_moment_and_can_end_the_run():
     assert not result.interrupted and result.validation_loss is not None
 
 
+def test_saving_takes_a_small_share_of_the_time(monkeypatch):
+    from downslope.training import cadence
+
+    now = [0.0]
+    monkeypatch.setattr(cadence.time, "monotonic", lambda: now[0])
+
+    def due_after(seconds, saved):
+        """How long after a save that took so long the next one is due."""
+        wait = cadence.Cadence(seconds)
+        with wait.saving():
+            now[0] += saved
+        begin = now[0]
+        while not wait.due():
+            now[0] += 0.5
+        return now[0] - begin
+
+    assert due_after(5.0, 0.01) == 5.0 and due_after(5.0, 1.0) == 20.0 and due_after(0.0, 1.0) == 0.0
+
+
 def test_a_loss_that_is_not_finite_is_a_result():
     result = train(make(), optimizer="sgd", lr=1e38)
     assert result.diverged_at is not None and result.records[-1]["event"] == "diverged"

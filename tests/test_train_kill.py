@@ -91,14 +91,14 @@ def install(hook: Hook) -> None:
     files.open = lambda *args: HalfFile(open(*args), hook)  # noqa: SIM115
 
 
-def task():
+def task(dropout):
     import torch
     from torch import nn
 
     from downslope import Task
 
     def model():
-        return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 3))
+        return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(dropout), nn.Linear(8, 3))
 
     def data():
         draw = torch.Generator().manual_seed(0)
@@ -126,12 +126,16 @@ def fork(call) -> int:
 
 
 def run(folder: Path, hook: Hook, listing: Path | None = None) -> None:
+    """One run, or an ensemble whose members train together, which has no dropout."""
     from downslope.training.run import train
 
     install(hook)
     there = (folder / "config.json").exists()
     options = dict(out=str(folder), save_seconds=0, lr=0.02, schedule="cosine", patience=9, ema=0.8, seed=4)
-    train(task(), resume=folder if there else None, callbacks=[hook], **({} if there else options))
+    several = folder.name.startswith("several")
+    more = {"members": 2, "together": "yes", "epochs": 1} if several else {}
+    begun = {} if there else options | more
+    train(task(0.0 if several else 0.3), resume=folder if there else None, callbacks=[hook], **begun)
     if listing:
         listing.write_text(json.dumps(hook.seen))
 
@@ -165,15 +169,17 @@ def result(folder: Path) -> tuple:
             return {k: plain(v) for k, v in value.items() if k not in ("seconds",)}
         return [plain(v) for v in value] if isinstance(value, list | tuple) else value
 
-    records = [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()]
-    files = {name: plain(torch.load(folder / name, weights_only=True)) for name in ("last.pt", "best.pt", "model.pt")}
-    return plain(records), files
+    journals = sorted(folder.rglob("records.jsonl"))
+    records = [json.loads(line) for journal in journals for line in journal.read_text().splitlines()]
+    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.pt"))
+    assert len(names) in (3, 7), names
+    return plain(records), {name: plain(torch.load(folder / name, weights_only=True)) for name in names}
 
 
-def moments(seen: list[str]) -> list[int]:
+def moments(seen: list[str], count: int) -> list[int]:
     """Random ones, of each kind of event as many."""
     draw = random.Random(0)
-    wanted = [KINDS[n % len(KINDS)] for n in range(EVENTS)]
+    wanted = [KINDS[n % len(KINDS)] for n in range(count)]
     return [draw.choice([i for i, kind in enumerate(seen, 1) if kind == each]) for each in wanted]
 
 
@@ -184,28 +190,33 @@ def main(folder: Path) -> None:
     import downslope.training.run  # so that the children have it  # noqa: F401
 
     torch.set_num_threads(1)
-    begin = time.perf_counter()
-    os.waitpid(fork(lambda: run(folder / "whole", Hook(None), folder / "seen.json")), 0)
-    took = time.perf_counter() - begin
-    seen = json.loads((folder / "seen.json").read_text())
-    whole = result(folder / "whole")
-    draw = random.Random(1)
-    plan = [(at, None) for at in moments(seen)] + [(None, draw.uniform(0, took)) for _ in range(CLOCKED)]
-    killed = 0
-    for number, (at, seconds) in enumerate(plan):
-        again = folder / f"killed{number}"
-        killed += to_its_end(again, at, seconds)
-        assert result(again) == whole, f"another end after a kill at event {at} ({at and seen[at - 1]}), {seconds} s"
-    print(json.dumps({"kinds": Counter(seen[at - 1] for at, _ in plan if at), "killed": killed}))
+    found = {}
+    for kind, count, clocked in (("one", EVENTS, CLOCKED), ("several", len(KINDS), 1)):
+        begin = time.perf_counter()
+        os.waitpid(fork(lambda kind=kind: run(folder / f"{kind}-whole", Hook(None), folder / f"{kind}.json")), 0)
+        took = time.perf_counter() - begin
+        seen = json.loads((folder / f"{kind}.json").read_text())
+        whole = result(folder / f"{kind}-whole")
+        draw = random.Random(1)
+        plan = [(at, None) for at in moments(seen, count)] + [(None, draw.uniform(0, took)) for _ in range(clocked)]
+        killed = 0
+        for number, (at, seconds) in enumerate(plan):
+            again = folder / f"{kind}-killed{number}"
+            killed += to_its_end(again, at, seconds)
+            after = f"a kill at event {at} ({at and seen[at - 1]}), {seconds} s"
+            assert result(again) == whole, f"{kind}: another end after {after}"
+        found[kind] = {"kinds": Counter(seen[at - 1] for at, _ in plan if at), "killed": killed}
+    print(json.dumps(found))
 
 
 def test_a_killed_run_ends_with_the_same_weights_and_records(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-W", "error", __file__, str(tmp_path)], capture_output=True, text=True, timeout=150
+        [sys.executable, "-W", "error", __file__, str(tmp_path)], capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
-    assert set(found["kinds"]) == set(KINDS) and found["killed"] >= 30
+    assert all(set(each["kinds"]) == set(KINDS) for each in found.values())
+    assert found["one"]["killed"] >= 30 and found["several"]["killed"] >= len(KINDS)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ REDRAW = 0.1  # seconds
 
 
 class TrainProgress:
-    """A callback of a run. `epochs` and `batches` (an epoch, None if unknown) are for the bar and its ETA."""
+    """A callback of a run, or of several: of those that train together the bar shows the first that is not done."""
 
     def __init__(self, console: Console, title: str):
         self.console, self.title = console, title
@@ -23,13 +23,20 @@ class TrainProgress:
         self._samples = 0
         self._seen = (0, 0)  # epoch and samples in it, at the last drawing
         self._score = ""
-        self._epoch_begun = self._begun
+        self._shown: Any = None  # the loop that the bar shows
+        self._epoch_begun: dict[int, float] = {}  # by loop
 
     def on_start(self, loop: Any) -> None:
         if self.title:
             say(self.console, self.title)
+            self.title = ""
         if loop.epoch or loop.batch:
-            say(self.console, f"going on after step {loop.step}")
+            say(self.console, f"{_of(loop)}going on after step {loop.step}")
+        self._epoch_begun[id(loop)] = time.perf_counter()
+        if self._shown is not None and not self._shown.ended:
+            return
+        self.stop()
+        self._shown = loop
         if self.console.file.isatty() and not self.console.is_dumb_terminal:
             self.bar = Progress(
                 TextColumn("epoch {task.fields[epoch]}"),
@@ -47,11 +54,15 @@ class TrainProgress:
             self.batches = batches
             self.bar.start()
         self._seen = (loop.epoch, loop.samples)
-        self._epoch_begun = self._drawn = time.perf_counter()
+        self._drawn = time.perf_counter()
 
     def on_step(self, loop: Any) -> None:
         if self.bar is None:
             return
+        if loop is not self._shown:
+            if not self._shown.ended:
+                return
+            self._shown = loop
         now = time.perf_counter()
         if now - self._drawn < REDRAW:
             return
@@ -68,8 +79,12 @@ class TrainProgress:
             self._score = f"  {_score(record)}"
         if record["event"] in ("epoch", "evaluation"):
             now = time.perf_counter()
-            speed = loop.samples / max(now - self._epoch_begun, 1e-9)
-            line = [f"epoch {self._epoch(loop)}", f"step {record['step']}", f"loss {_number(record['train_loss'])}"]
+            speed = loop.samples / max(now - self._epoch_begun[id(loop)], 1e-9)
+            line = [
+                f"{_of(loop)}epoch {self._epoch(loop)}",
+                f"step {record['step']}",
+                f"loss {_number(record['train_loss'])}",
+            ]
             if record.get("validation_loss") is not None:
                 line.append(f"validation loss {_number(record['validation_loss'])}")
             if record.get("validation_metric") is not None:
@@ -77,16 +92,18 @@ class TrainProgress:
             line += [f"lr {_lr(loop)}", f"{speed:,.0f} samples/s"]
             say(self.console, "  ".join(line))
             if record["event"] == "epoch":
-                self._epoch_begun = now
+                self._epoch_begun[id(loop)] = now
 
     def on_end(self, loop: Any) -> None:
-        self.stop()
+        if loop is self._shown:
+            self.stop()
 
     def stop(self) -> None:
         """Take the bar away; also after an error."""
         if self.bar is not None:
             self.bar.stop()
             self.bar = None
+        self._shown = None
 
     def _epoch(self, loop: Any) -> str:
         return f"{min(loop.epoch + 1, loop.epochs)}/{loop.epochs}"
@@ -111,6 +128,8 @@ def print_result(console: Console, result: Any) -> None:
 
 
 def _print_members(console: Console, result: Any, end: dict[str, Any]) -> None:
+    how = "together" if result.config.together == "yes" else "one after the other"
+    say(console, f"{end['members']} members, trained {how}")
     for part in ("validation", "test"):
         if end.get(f"{part}_loss") is None:
             continue
@@ -121,6 +140,10 @@ def _print_members(console: Console, result: Any, end: dict[str, Any]) -> None:
             say(console, f"{part}, {name}: loss {score['loss']:.4g}{metric}")
     if result.folder is not None:
         say(console, str(result.folder))
+
+
+def _of(loop: Any) -> str:
+    return f"{loop.name}  " if loop.name else ""
 
 
 def _score(record: dict[str, Any]) -> str:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from .data import Data, Part
     from .loop import Loop
     from .outcome import Outcome, train
-    from .run import Result
     from .score import evaluate
+    from .session import Result
     from .task import Task, bundled, by_name
 
 __all__ = [
@@ -39,7 +39,7 @@ _HOME = {
     "Loop": "loop",
     "Outcome": "outcome",
     "Part": "data",
-    "Result": "run",
+    "Result": "session",
     "Task": "task",
     "bundled": "task",
     "by_name": "task",

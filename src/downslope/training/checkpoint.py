@@ -18,10 +18,15 @@ def save(path: Path, state: dict[str, Any]) -> None:
     """Write tensors, numbers, strings, lists and dictionaries; the old file stays until the new one is whole.
 
     Raises RunError when it cannot be written."""
+    save_plain(path, {"format": FORMAT, **state})
+
+
+def save_plain(path: Path, value: Any) -> None:
+    """Write what `torch.load` reads, in the same way."""
 
     def write(file: IO[bytes]) -> None:
         try:
-            torch.save({"format": FORMAT, **state}, file)
+            torch.save(value, file)
         except RuntimeError as error:  # torch's complaint about a file that was cut off hides the system's
             if isinstance(error.__context__, OSError):
                 raise error.__context__ from None

@@ -69,6 +69,9 @@ class Config:
     init: str | None = option(None, "Scheme that the weights are initialised by; the model's own by default.")
     batchnorm: bool = option(False, "Recompute the batch-norm statistics over the training data at the end.")
     members: int = option(1, "Differently seeded models, whose predictions are averaged.", least=1)
+    together: str = option(
+        "auto", "Members take their steps together; auto is where that is quicker.", choices=("auto", "yes", "no")
+    )
 
     eval_epochs: int = option(1, "Score on the validation data every so many epochs.", least=1)
     eval_steps: int | None = option(None, "Score every so many steps instead.", least=1)
@@ -77,7 +80,9 @@ class Config:
     )
     patience: int | None = option(None, "Stop after so many scores without a gain, and go back to the best.", least=1)
     min_gain: float = option(0.0, "The least that counts as a gain.", least=0.0)
-    save_seconds: float = option(5.0, "At most so much work is done twice after a kill; 0 saves every step.", least=0.0)
+    save_seconds: float = option(
+        5.0, "How often to save, and less often where that takes over 5 % of the time; 0 is every step.", least=0.0
+    )
     device: str | None = option(None, "cpu, cuda, cuda:1, mps; by default a GPU if there is one.")
     shard: bool = option(False, "Cut parameters and states into a part for each process, instead of copying them.")
     sync_batchnorm: bool = option(False, "Batch norms see the batches of all processes; on GPUs alone.")

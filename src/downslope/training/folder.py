@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError
 from . import checkpoint, shards
+from .cadence import Cadence
 from .config import FORMAT, Config
 from .distributed import Team
 from .files import append, claim, guard, open_journal, pretty, write_atomic
@@ -26,12 +26,11 @@ class Folder:
     """The folder of one run; the loop's keeper. `create` a new one or `open` one to go on with."""
 
     def __init__(self, path: Path, config: Config, team: Team | None = None):
-        self.path, self.save_seconds, self.team = path, config.save_seconds, team
+        self.path, self.cadence, self.team = path, Cadence(config.save_seconds), team
         self.writes = team is None or team.leads
         self.in_parts = config.shard
         self.journal = -1
         self.parts: Path | None = None
-        self._saved = time.monotonic()
 
     @classmethod
     def create(cls, path: Path, config: Config, team: Team | None = None) -> Folder:
@@ -49,17 +48,19 @@ class Folder:
 
     @classmethod
     def open(
-        cls, path: Path, config: Config, team: Team | None = None
+        cls, path: Path, config: Config, team: Team | None = None, state: dict[str, Any] | None = None
     ) -> tuple[Folder, dict[str, Any] | None, list[Record], Any]:
         """The folder, its last state (None if it was stopped before the first one), the records until then, the best
         weights. What was recorded after that state is dropped: it will be done again. A state of parts is to be filled
-        by `shards.fill` from `folder.parts`."""
+        by `shards.fill` from `folder.parts`. `state` is one that was kept elsewhere, with the best weights in it."""
         folder = cls(path, config, team)
-        folder.parts = shards.newest(path)
+        folder.parts = None if state is not None else shards.newest(path)
         if folder.parts is not None and _newer(path / "last.pt", folder.parts / shards.REST):
             folder.parts = None
-        best = state = None
-        if folder.parts is not None:
+        best = None
+        if state is not None:
+            best = state["best_weights"]
+        elif folder.parts is not None:
             state = shards.load(folder.parts)
         elif (path / "last.pt").exists():
             state = checkpoint.load(path / "last.pt")
@@ -80,14 +81,17 @@ class Folder:
             append(self.path / "records.jsonl", self.journal, record)
 
     def due(self) -> bool:
-        return self.writes and time.monotonic() - self._saved >= self.save_seconds
+        return self.writes and self.cadence.due()
 
     def save(self, loop: Loop) -> None:
         """The best weights first, if they are new, then the state: it is never newer than what it refers to."""
         if loop.diverged_at is not None:
             return  # the last good one is kept
-        if self.writes:
-            guard(self.path / "records.jsonl", lambda _: os.fsync(self.journal))
+        with self.cadence.saving():
+            self._save(loop)
+
+    def _save(self, loop: Loop) -> None:
+        self.sync()
         best, state = loop.best, loop.state_dict()
         if self.in_parts and self.team is not None:
             shards.save(self.path, {**state, "best_weights": None if best is None else best.weights}, self.team)
@@ -98,7 +102,11 @@ class Folder:
                 self._save_whole(loop, state)
         if self.writes:
             _remove(others)
-        self._saved = time.monotonic()
+
+    def sync(self) -> None:
+        """Have the records on the disk, so that no state is newer than them."""
+        if self.writes:
+            guard(self.path / "records.jsonl", lambda _: os.fsync(self.journal))
 
     def _save_whole(self, loop: Loop, state: dict[str, Any]) -> None:
         best = loop.best
@@ -109,11 +117,8 @@ class Folder:
 
     def save_model(self, weights: dict[str, Any]) -> None:
         """model.pt, a plain state dict, as model.load_state_dict takes it."""
-        import torch
-
-        if not self.writes:
-            return
-        write_atomic(self.path / "model.pt", lambda file: torch.save(weights, file))
+        if self.writes:
+            checkpoint.save_plain(self.path / "model.pt", weights)
 
     def close(self) -> None:
         if self.journal >= 0:

@@ -83,7 +83,7 @@ class Loop:
         self.limit = sys.float_info.max  # finite, so that an infinite loss is beyond it
         self.diverged_at: int | None = None
         self.stopped = self.interrupted = False
-        self.seconds = 0.0
+        self.seconds, self.name = 0.0, ""  # which one it is of several
         self._since = 0.0
         self._resume_rng: dict[str, Any] | None = None
         self._epoch_start: dict[str, Any] = {}
@@ -98,15 +98,17 @@ class Loop:
         """Train to the end, or to where something stops it."""
         for tell in self.callbacks.on_start:
             tell(self)
-        while self.epoch < self.epochs and not self._ended:
+        while not self.ended:
             self._run_epoch()
-        self._restore_rng()
+        self.restore_rng()
         if self.keeper is not None:
             self.keeper.save(self)
 
     @property
-    def _ended(self) -> bool:
-        return self.stopped or self.diverged_at is not None or (self.best is not None and self.best.enough)
+    def ended(self) -> bool:
+        """Whether something has stopped it, or it has gone through its epochs."""
+        enough = self.best is not None and self.best.enough
+        return self.epoch >= self.epochs or self.stopped or enough or self.diverged_at is not None
 
     # ---- an epoch
 
@@ -122,21 +124,21 @@ class Loop:
                     tell(self)
             if self.eval_steps is not None and self.step % self.eval_steps == 0:
                 self._clock()
-                self._evaluation("evaluation")
+                self.evaluation("evaluation")
                 self.model.train()
                 self._since = time.perf_counter()
             if self._is_due() and not self.stopped:
                 self._clock()
                 self.keeper.save(self)  # type: ignore[union-attr]
                 self._since = time.perf_counter()
-            if self._ended:
+            if self.ended:
                 break
         else:
             self._clock()
-            return self._end_epoch()
+            return self.end_epoch()
         self._clock()
         if self.diverged_at is not None:
-            self.emit({"event": "diverged", **self._where(), "train_loss": None})
+            self.emit({"event": "diverged", **self.where(), "train_loss": None})
 
     def _is_due(self) -> bool:
         """Whether to save. The processes of a team agree on that, and on whether one of them wishes to stop."""
@@ -150,13 +152,14 @@ class Loop:
     def _clock(self) -> None:
         self.seconds += time.perf_counter() - self._since
 
-    def _end_epoch(self) -> None:
+    def end_epoch(self) -> None:
+        """Score and record, as asked for; the next epoch is the one to go on with."""
         for tell in self.callbacks.on_epoch:
             tell(self)
         last = self.epoch + 1 == self.epochs
         scored = self.eval_steps is None and ((self.epoch + 1) % self.eval_epochs == 0 or last)
         if scored:
-            self._evaluation("epoch")
+            self.evaluation("epoch")
         else:
             self.emit(self._progress("epoch"))
         if self.diverged_at is None:
@@ -166,9 +169,9 @@ class Loop:
         if self.diverged_at is None and self._is_due() and self.keeper is not None:
             self.keeper.save(self)
 
-    def _groups(self) -> Iterator[tuple[Batch, ...]]:
-        """The batches of each step that is left of this epoch."""
-        part, skip = self.data.train, self.batch
+    def rows(self) -> torch.Tensor | None:
+        """The rows of this epoch in their order, the same when it is asked for again; None for a DataLoader."""
+        part = self.data.train
         if not self._epoch_start:
             self._epoch_start = {"order": self.order.generator.get_state()}
             if part.loader is not None:  # draws its order, and perhaps the samples themselves, from global state
@@ -181,17 +184,22 @@ class Loop:
                     part.loader.generator.set_state(self._epoch_start["loader"])
         rows = self.order.rows(self.epoch)
         self._epoch_rows = 0 if rows is None else len(rows)
+        return rows
+
+    def _groups(self) -> Iterator[tuple[Batch, ...]]:
+        """The batches of each step that is left of this epoch."""
+        part, skip, rows = self.data.train, self.batch, self.rows()
         share = None if self.team is None else self.team.share
         batches = part.batches(self.batch_size, rows, 0 if part.loader is not None else skip, share)
         if part.loader is not None:
             for _ in range(skip):
                 next(batches)
-        self._restore_rng()
+        self.restore_rng()
         if self.accumulate == 1:
             return ((batch,) for batch in batches)
         return iter(lambda: tuple(islice(batches, self.accumulate)), ())
 
-    def _restore_rng(self) -> None:
+    def restore_rng(self) -> None:
         """What was drawn until the state was saved has been drawn."""
         if self._resume_rng is not None:
             rng.restore(self._resume_rng)
@@ -211,23 +219,31 @@ class Loop:
                 value = self._gradient(inputs, targets, size, total)
             mean += value * size
             if not value <= self.limit:
-                check = partial(faults.check_finite, self.data.train, inputs, targets)
-                check() if self.team is None else self.team.all_raise(check)
-                self.loss, self.diverged_at = value, self.step
+                self.diverge(value, inputs, targets)
                 return False
         if self.scaler is None:
             self.optimizer.step()
         else:
             self.scaler.step(self.optimizer)
             self.scaler.update()
-        self.loss = mean / total
+        self.took(mean, total, len(group))
+        return True
+
+    def took(self, loss_sum: float, samples: int, batches: int = 1) -> None:
+        """Count a step of the optimizer on so many samples, whose losses have this sum."""
+        self.loss = loss_sum / samples
         if self.step == 0:
             self.limit = min(self.limit, self.exploded * self.loss)
-        self.loss_sum += mean
-        self.samples += total
-        self.batch += len(group)
+        self.loss_sum += loss_sum
+        self.samples += samples
+        self.batch += batches
         self.step += 1
-        return True
+
+    def diverge(self, value: float, inputs: Any, targets: Any) -> None:
+        """End here, at a loss that is beyond the limit. Raises RunError where the data are to blame."""
+        check = partial(faults.check_finite, self.data.train, inputs, targets)
+        check() if self.team is None else self.team.all_raise(check)
+        self.loss, self.diverged_at = value, self.step
 
     def _gradient(self, inputs: Any, targets: Any, size: int, total: int) -> float:
         """The loss of a batch; unless it is beyond the limit, its gradient is added, by its size in the total."""
@@ -285,14 +301,15 @@ class Loop:
         shares = self.team is not None and self.forward is not self.model  # a model in parts runs in all at once
         return evaluate(self.task, self.model, part, device=self.device, team=self.team if shares else None)
 
-    def _evaluation(self, event: str) -> None:
+    def evaluation(self, event: str) -> None:
+        """Score on the validation data and record it."""
         record = self._progress(event)
         if self.data.validation is not None:
             with self.average(), _draws_of(self.data.validation):
                 loss, metric = self.score(self.data.validation)
                 if not math.isfinite(loss):
                     self.diverged_at = self.step
-                    return self.emit({"event": "diverged", **self._where(), "train_loss": record["train_loss"]})
+                    return self.emit({"event": "diverged", **self.where(), "train_loss": record["train_loss"]})
                 if self.best is not None:
                     self.best.update(loss, metric, self.model, self.step)
             record |= {"validation_loss": loss, "validation_metric": metric}
@@ -302,14 +319,14 @@ class Loop:
                         schedule.update(metric if schedule.settings.mode == "max" and metric is not None else loss)
         self.emit(record)
 
-    def _where(self) -> dict[str, Any]:
+    def where(self) -> dict[str, Any]:
         return {"epoch": self.epoch + 1, "step": self.step}
 
     def _progress(self, event: str) -> dict[str, Any]:
         lr = self.optimizer.param_groups[0].get("lr")
         return {
             "event": event,
-            **self._where(),
+            **self.where(),
             "train_loss": self.loss_sum / self.samples if self.samples else None,
             "lr": None if lr is None else float(lr),
             "seconds": round(self.seconds, 4),

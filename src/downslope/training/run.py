@@ -2,58 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from .. import rng
-from ..diagnose.finding import Report
-from ..errors import RunError, SettingError
-from . import distributed, faults, shards
-from .build import make_loop, optimizer_class, resolve
+from ..errors import SettingError
+from . import distributed
+from .build import optimizer_class, resolve
 from .config import Config, from_toml, known, plain
 from .data import Data
 from .distributed import Team
 from .files import stamped
-from .folder import Folder, check_same, saved_config
-from .logged import Logged
-from .loop import Loop
-from .stopping import copied
+from .folder import check_same, saved_config
+from .session import Result, train_one
 from .task import Task, by_name
-from .watching import Watching
-
-AGAIN = 1.0  # seconds: torchrun passes on a Ctrl-C that the processes have perhaps heard themselves
-
-
-@dataclass
-class Result:
-    """How a run ended. `model` has the weights scored last: the best with `patience`, the average with `ema`.
-
-    `records` are the lines of records.jsonl. `diverged_at` is the step whose loss was not finite, or None.
-    `interrupted` says that it was stopped by Ctrl-C and can go on with `resume=folder`. Scores are None where there is
-    no data."""
-
-    config: Config
-    folder: Path | None
-    model: torch.nn.Module
-    records: list[dict[str, Any]]
-    steps: int
-    seconds: float
-    diverged_at: int | None = None
-    interrupted: bool = False
-    validation_loss: float | None = None
-    validation_metric: float | None = None
-    test_loss: float | None = None
-    test_metric: float | None = None
-    report: Report | None = None  # of what is wrong, if the run was watched: one with a folder, unless watch=0
-    members: list[Result] = field(default_factory=list)  # of an ensemble, whose averaged prediction is what is scored
 
 
 def train(
@@ -93,12 +57,12 @@ def train(
     if team is not None:
         _check_team(chosen, data, team)
         with distributed.lost(team):
-            return _train_one(chosen, task, data, callbacks, path, team)
+            return train_one(chosen, task, data, callbacks, path, team)
     if chosen.members > 1:
         from .members import train_members
 
-        return train_members(chosen, task, data, lambda c, at: _train_one(c, task, data, callbacks, at), path)
-    return _train_one(chosen, task, data, callbacks, path)
+        return train_members(chosen, task, data, callbacks, path)
+    return train_one(chosen, task, data, callbacks, path)
 
 
 def _check_team(config: Config, data: Data, team: Team) -> None:
@@ -110,100 +74,6 @@ def _check_team(config: Config, data: Data, team: Team) -> None:
             f"{data.train.where}: is a DataLoader, whose batches {team.size} processes cannot share; give the dataset "
             "or the tensors themselves, of whose batches each process takes its share"
         )
-
-
-def _train_one(
-    config: Config, task: Task, data: Data, callbacks: Iterable[Any], resume: Path | None, team: Team | None = None
-) -> Result:
-    folder: Folder | None = None
-    opened: Any = None
-    leads = team is None or team.leads
-    logged = Logged(config if leads else replace(config, loggers=[]))
-    # a model in parts has norms that all processes must take together, but they do not look at the same steps
-    watching = (
-        Watching(config.watch) if config.watch > 0 and config.out is not None and leads and not config.shard else None
-    )
-    if resume is not None:
-        folder, *opened = Folder.open(resume, config, team)
-
-    def keeper(complete: Config) -> Folder | None:
-        nonlocal folder
-        if folder is None and complete.out is not None:
-            folder = Folder.create(Path(complete.out), complete, team)
-        return folder
-
-    try:
-        with rng.seeded(config.seed):
-            loop, config = make_loop(
-                config, task, data, [*callbacks, logged, *([] if watching is None else [watching])], keeper, team
-            )
-            if team is not None:
-                team.spread(config.seed)
-            if folder is not None and opened is not None and opened[0] is not None:
-                _load(loop, task, folder, *opened)
-            with _interrupts(loop) if folder is not None else contextlib.nullcontext():
-                loop.run()
-            if team is not None:
-                loop.interrupted = team.total(loop.interrupted)[0] > 0
-            result = Result(
-                config,
-                None if folder is None else folder.path,
-                loop.model,
-                loop.records,
-                loop.step,
-                loop.seconds,
-                loop.diverged_at,
-            )
-            result.interrupted = loop.interrupted
-            if watching is not None:
-                result.report = watching.end(loop, result.folder)
-            if loop.diverged_at is None and not loop.interrupted:
-                _finish(result, loop, folder)
-            for tell in loop.callbacks.on_end:
-                tell(loop)
-    finally:
-        if watching is not None:
-            watching.close()
-        logged.close()
-        if folder is not None:
-            folder.close()
-    return result
-
-
-def _finish(result: Result, loop: Loop, folder: Folder | None) -> None:
-    """Put the weights in that were best, and score them."""
-    config, weights = result.config, "last"
-    if config.patience is not None and loop.best is not None and loop.best.weights is not None:
-        loop.model.load_state_dict(loop.best.weights)
-        weights = "best"
-    elif getattr(loop.optimizer, "scores_elsewhere", False):
-        with loop.average():
-            averaged = copied(loop.model)
-        loop.model.load_state_dict(averaged)
-        weights = "average"
-    if config.batchnorm:
-        from .batchnorm import recompute
-
-        batch = config.batch if isinstance(config.batch, int) else None
-        moved = ((faults.moved(x, loop.device), y) for x, y in loop.data.train.batches(batch))
-        recompute(loop.model, moved)
-    record: dict[str, Any] = {"event": "end", "epoch": loop.epoch, "step": loop.step, "weights": weights}
-    if weights == "best" and loop.best is not None:
-        record["best_step"] = loop.best.step
-    unchanged = loop.records[-1] if weights != "best" and not config.batchnorm and loop.records else {}
-    for name in ("validation", "test"):
-        part = getattr(loop.data, name)
-        if part is not None:
-            if name == "validation" and unchanged.get("step") == loop.step and "validation_loss" in unchanged:
-                loss, metric = unchanged["validation_loss"], unchanged["validation_metric"]
-            else:
-                loss, metric = loop.score(part)
-            record |= {f"{name}_loss": loss, f"{name}_metric": metric}
-            setattr(result, f"{name}_loss", loss)
-            setattr(result, f"{name}_metric", metric)
-    loop.emit(record)
-    if folder is not None:
-        folder.save_model(shards.whole(copied(loop.model)))
 
 
 # ---- options
@@ -248,46 +118,3 @@ def _named(task: str) -> str:
 def default_out(task: str) -> Path:
     """runs/NAME-TIME, new."""
     return stamped(Path(task).stem, time.strftime("%Y%m%d-%H%M%S"))
-
-
-def _load(loop: Loop, task: Task, folder: Folder, state: dict[str, Any], records: list[Any], best: Any) -> None:
-    try:
-        if folder.parts is not None:
-            state = shards.fill(folder.parts, state, loop)
-            best = state["best_weights"]
-        state["model"] = shards.fitted(state["model"], loop.model)
-        best = best and shards.fitted(best, loop.model)
-        loop.load_state_dict(state, records, best)
-    except (RuntimeError, KeyError, ValueError) as error:
-        if isinstance(error, RunError):
-            raise
-        raise RunError(
-            f"{task.name}: the checkpoint does not fit what the task makes now ({str(error).splitlines()[0]}); "
-            "was the task changed since?"
-        ) from error
-
-
-@contextlib.contextmanager
-def _interrupts(loop: Loop) -> Iterator[None]:
-    """Inside, the first Ctrl-C lets the step end and the state be saved; a second one is as ever."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    first = 0.0
-
-    def heard(*_: Any) -> None:
-        nonlocal first
-        if loop.team is None:
-            signal.signal(signal.SIGINT, before)
-        elif first and time.monotonic() - first > AGAIN:
-            raise KeyboardInterrupt
-        first = first or time.monotonic()
-        loop.interrupted = True
-        loop.stop()
-
-    before = signal.signal(signal.SIGINT, heard)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

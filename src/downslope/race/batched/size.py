@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from ...training.task import Task
 from ...training.together import memory
 from ...training.together.feed import Feed
 from ...training.together.networks import networks
+from ...training.together.timing import quickest
 from ..common import Common
 from ..engine import short_of_memory
 from ..trial import Trial
@@ -22,8 +22,6 @@ from .check import Way, way
 
 GAIN = 1.1  # twice as many must be so much quicker, each
 MOST = 256
-SECONDS = 0.1  # of steps that are timed, at least STEPS
-STEPS = 3
 SHARE = 0.25  # of the memory that is free, for one worker
 
 
@@ -71,7 +69,7 @@ def _seconds(task: Task, data: Data, common: Common, trials: Sequence[Trial], fo
         training = Training(task, data, common, trials, found)
         training.begin()
         batch, size = next(iter(training.feed.epoch(0)))
-        seconds = _quickest(lambda: training.take(batch, size))
+        seconds = quickest(lambda: training.take(batch, size))
         return seconds, max(0, _resident() - before)
 
 
@@ -93,18 +91,7 @@ def _seconds_alone(task: Task, data: Data, common: Common, trial: Trial) -> floa
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
 
-        return _quickest(step)
-
-
-def _quickest(step: Any) -> float:
-    """Seconds of the quickest of some steps: others may take the processor meanwhile."""
-    step()
-    times: list[float] = []
-    while len(times) < STEPS or (sum(times) < SECONDS and len(times) < 10 * STEPS):
-        begin = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - begin)
-    return min(times)
+        return quickest(step)
 
 
 def _resident() -> int:

@@ -31,9 +31,12 @@ class Feed:
 
     def epoch(self, number: int) -> Iterator[tuple[Batch, int]]:
         """The batches, stacked by trial where they differ, and how many samples each trial has in them."""
-        rows = torch.stack([order.rows(number) for order in self.orders.values()])  # type: ignore[misc]
+        return self.batches(torch.stack([order.rows(number) for order in self.orders.values()]))  # type: ignore[misc]
+
+    def batches(self, rows: torch.Tensor, skip: int = 0) -> Iterator[tuple[Batch, int]]:
+        """Those of the rows of an epoch, [seeds, rows], but for the first `skip`."""
         wanted = self.batch or rows.shape[1]
-        for index in rows.split(wanted, 1):
+        for index in rows.split(wanted, 1)[skip:]:
             size = index.shape[1]
             if self.part.drop_last and self.batch is not None and size < wanted:
                 continue
