@@ -8,9 +8,9 @@ import statistics as plain
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .row import curve_inputs, drawn, make_row
+from .choices import choices, crossing
+from .row import make_row
 from .statistics import multiple, paired, power, scores
-from .statistics.bootstrap import budget_curve, leads
 from .statistics.pruning import Rungs, pruning
 from .statistics.scores import Plan, Record, Tried
 from .statistics.target import first_reached, make_target, median_reached
@@ -59,6 +59,7 @@ def board(
     target = _time(plan, rows, confirmed)
     compared = _comparisons(rows, runs, {name: scores.fixed(confirmed[name]) for name in order})
     _undertuned(plan, rows, compared, own)
+    by_budget = choices(plan, own)
     whole = len(rows) == len(plan.optimizers) and all(row["score"]["by_seed"] or _lost(row) for row in rows)
     made = {
         "format": FORMAT,
@@ -73,7 +74,8 @@ def board(
         "method": METHOD.format(part=f"the {part} part", pairs=len(compared)),
         "rows": rows,
         "comparisons": compared,
-        "crossing": _crossing(plan, own),
+        "choices": by_budget,
+        "crossing": crossing(plan, own, by_budget),
         "target": target,
         "budget": _budget(plan, own),
         "pruning": pruning(_levels(plan, own)),
@@ -185,39 +187,6 @@ def _undertuned(
         )
         if reason:
             loser["undertuned"].append(reason)
-
-
-def _crossing(plan: Plan, own: Mapping[str, Sequence[Record]]) -> dict[str, Any] | None:
-    """Where the budget decides: who leads with the fewest trials, until when, and who with the most; None if the same.
-
-    `decided` where the one ahead on few trials is so beyond doubt at one k at least, over all others and all k.
-    """
-    inputs = {name: curve_inputs(found) for name, rs in own.items() if (found := drawn(plan, rs))}
-    if len(inputs) < 2:
-        return None
-    curves = {name: budget_curve(*both, samples=1) for name, both in inputs.items()}
-    ks = sorted(set.intersection(*(set(curve.k) for curve in curves.values())))
-    at = {name: dict(zip(curve.k, curve.mean)) for name, curve in curves.items()}
-    leaders = [max(at, key=lambda name: at[name][k]) for k in ks]
-    first, then = leaders[0], leaders[-1]
-    if first == then:
-        return None
-    until = next(i for i, leader in enumerate(leaders) if leader != first)
-    ahead = ks[:until]
-    level = 1 - ALPHA / (len(inputs) - 1) / len(ahead)
-    by = dict(zip(ahead, leads(inputs[first], inputs[then], ahead, level=level)))
-    best = max(ahead, key=lambda k: (by[k].beyond_doubt, by[k].difference))
-    side = scores.sign(plan)
-    return {
-        "first": first,
-        "until": ahead[-1],
-        "then": then,
-        "k": ks[-1],
-        "at": best,
-        "first_score": side * at[first][best],
-        "then_score": side * at[then][best],
-        "decided": by[best].beyond_doubt,
-    }
 
 
 def _budget(plan: Plan, own: Mapping[str, Sequence[Record]]) -> dict[str, Any]:

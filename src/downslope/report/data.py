@@ -7,7 +7,7 @@ from typing import Any
 
 from ..race import Result
 from ..race.statistics import scores
-from .pictures import Runner, is_log, is_share, near, near_budget
+from .pictures import Runner, is_log, is_share, near, near_budget, segments
 
 WORDS = {"train_loss": "training loss", "validation_loss": "validation loss", "validation_metric": "validation metric"}
 
@@ -28,6 +28,7 @@ def data(result: Result, everyone: Sequence[Runner]) -> dict[str, Any]:
         "marks": [{"y": untrained, "text": "untrained"}],
         "near": _domain(near(everyone, plan.monitor), log),
         "near_budget": _domain(near_budget(everyone, plan.monitor), log),
+        "choices": segments(board),
         "bounds": {"floor": 0, "ceiling": 1.01} if is_share(board, everyone) else {},
     }
 

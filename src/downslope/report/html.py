@@ -103,6 +103,7 @@ def _method(result: Result) -> str:
 
 
 def _pictures(result: Result, everyone: Sequence[Runner]) -> list[str]:
+    board = result.board
     curves = {k: v for k, v in WORDS.items() if k != "validation_metric" or has_metric(everyone)}
     lost = [f"{r.label} {r.lost}" for r in everyone if r.lost]
     without = f" Left out, having diverged: {', '.join(lost)} of its runs." if lost else ""
@@ -132,11 +133,30 @@ def _pictures(result: Result, everyone: Sequence[Runner]) -> list[str]:
             escape(
                 "What a search of k trials can expect: with few trials one optimizer may be the better choice, with "
                 "many another." + (" Bands: 95 %, where enough trials are left to know." if known else "")
+                + _by_budget(board)
             ),
             '<p class="choices">' + choice("budget-choice", "range", {"all": "all scores", "near": "near the end"})
             + '</p><div id="budget"></div>',
         ),
     ]  # fmt: skip
+
+
+def _by_budget(board: Mapping[str, Any]) -> str:
+    """Who to choose with how many trials, and how sure that is."""
+    found = board["choices"]
+    if not found:
+        return ""
+    if len(found) == 1:
+        told = f" With any number of trials choose {label(found[0]['optimizer'])}"
+    else:
+        first, *between, last = found
+        told = f" Up to {words.trials(first['to'])} choose {label(first['optimizer'])}"
+        told += "".join(f", up to {each['to']} {label(each['optimizer'])}" for each in between)
+        told += f", with more {label(last['optimizer'])}"
+    if all(not each["open"] for each in found):
+        return f"{told}; beyond doubt."
+    sure = any(each["ahead_of"] for each in found)
+    return f"{told}: {'the better guess, not beyond doubt against all' if sure else 'a guess, not beyond doubt'}."
 
 
 def _code(board: Mapping[str, Any]) -> str:

@@ -172,6 +172,37 @@ def _around(best: list[float], every: list[float], monitor: str) -> tuple[float,
     return (best[0] - room, best[-1] + 0.2 * room) if monitor == "metric" else (best[0] - 0.2 * room, best[-1] + room)
 
 
+def segments(board: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The stretches of k in which one optimizer is expected to be the best, edge to edge: the lane below the budget
+    curves. `sure` where it leads all others beyond doubt."""
+    found = board["choices"]
+    made = []
+    for i, each in enumerate(found):
+        name = each["optimizer"]
+        made.append(
+            {
+                "name": name,
+                "label": label(name),
+                "colour": style(name).colour,
+                "from": (found[i - 1]["to"] + each["from"]) / 2 if i else float(each["from"]),
+                "to": (each["to"] + found[i + 1]["from"]) / 2 if i + 1 < len(found) else float(each["to"]),
+                "sure": not each["open"],
+                "text": stretch_words(each),
+            }
+        )
+    return made
+
+
+def stretch_words(each: Mapping[str, Any]) -> str:
+    """`3 to 8 trials: Adam, 0.984 expected of 8, beyond doubt ahead of SGD`."""
+    first, last = each["from"], each["to"]
+    many = f"{first} trial{'s' * (first != 1)}" if first == last else f"{first} to {last} trials"
+    ahead = [label(name) for name in each["ahead_of"]]
+    doubt = "ahead of none beyond doubt" if not ahead else f"beyond doubt ahead of {', '.join(ahead)}"
+    doubt = "beyond doubt ahead of all" if not each["open"] else doubt
+    return f"{many}: {label(each['optimizer'])}, {each['score']:.4g} expected of {last}, {doubt}"
+
+
 def has_metric(everyone: Sequence[Runner]) -> bool:
     return any(runner.curves["validation_metric"].x for runner in everyone)
 

@@ -14,7 +14,7 @@ from . import pictures
 from .colours import style
 from .data import WORDS
 from .pictures import Line, Runner, runners
-from .png_parts import DASH, FAINT, MARKER, RAISED, as_png, cut, dress, end_labels, frame, legend, log_y
+from .png_parts import DASH, FAINT, MARKER, RAISED, TEXT, as_png, cut, dress, end_labels, frame, legend, log_y
 
 PAIRS = 36  # pairs in the picture of comparisons: those with the first, and neighbours, where there are more
 LANE = 0.17  # inches
@@ -67,8 +67,9 @@ def _curves(figure: Any, everyone: Sequence[Runner], shown: Sequence[str]) -> No
 
 def _curve(axes: Any, everyone: Sequence[Runner], what: str, *, named: bool) -> None:
     """A learning curve of every optimizer: means over the seeds and their range."""
+    shade = _shade([runner.curves[what] for runner in everyone])
     for runner in everyone:
-        _line(axes, runner, runner.curves[what])
+        _line(axes, runner, runner.curves[what], shade)
     values = [v for runner in everyone for v in runner.curves[what].mean]
     _framed(axes, [r.curves[what] for r in everyone], bool(values) and min(values) > 0 and what != "validation_metric")
     dress(axes, WORDS[what].capitalize(), "steps")
@@ -76,14 +77,19 @@ def _curve(axes: Any, everyone: Sequence[Runner], what: str, *, named: bool) -> 
         end_labels(axes, [(r.label, r.style, r.curves[what].mean[-1]) for r in everyone if r.curves[what].x], 3.2)
 
 
-def _line(axes: Any, runner: Runner, line: Line) -> None:
+def _shade(lines: Sequence[Line]) -> float:
+    """How dark bands are: many on top of one another are mud."""
+    return 0.13 * min(1.0, 4 / max(sum(any(v is not None for v in line.low) for line in lines), 1))
+
+
+def _line(axes: Any, runner: Runner, line: Line, shade: float) -> None:
     colour = runner.style.colour
     dot = {"marker": MARKER[runner.style.marker], "markersize": 4} if len(line.x) == 1 else {}
     axes.plot(line.x, line.mean, color=colour, linestyle=DASH[runner.style.dash], linewidth=1.7, **dot)
     known = [i for i in range(len(line.x)) if line.low[i] is not None]
     if len(known) > 1:
         x, low, high = ([part[i] for i in known] for part in (line.x, line.low, line.high))
-        axes.fill_between(x, low, high, color=colour, alpha=0.12, linewidth=0)
+        axes.fill_between(x, low, high, color=colour, alpha=shade, linewidth=0, zorder=1)
 
 
 def _framed(axes: Any, lines: Sequence[Line], log: bool) -> None:
@@ -145,9 +151,12 @@ def _lanes(axes: Any, everyone: Sequence[Runner]) -> None:
 
 def _budget(figure: Any, everyone: Sequence[Runner], result: Result) -> None:
     """What a search of k trials can expect, with bands where they are known."""
-    axes, board = figure.subplots(), result.board
+    board = result.board
+    parts = pictures.segments(board)
+    axes, lane = figure.subplots(2, 1, sharex=True, height_ratios=(14, 1)) if parts else (figure.subplots(), None)
+    shade = _shade([runner.budget for runner in everyone])
     for runner in everyone:
-        _line(axes, runner, runner.budget)
+        _line(axes, runner, runner.budget, shade)
     _framed(axes, [runner.budget for runner in everyone], pictures.is_log(board, everyone))
     if pictures.is_share(board, everyone):
         low, high = axes.get_ylim()
@@ -157,9 +166,30 @@ def _budget(figure: Any, everyone: Sequence[Runner], result: Result) -> None:
         axes.set_xscale("log")
     else:
         axes.set_xticks(range(1, int(longest) + 1, math.ceil(longest / 12)))
-    dress(axes, f"Best after k trials: expected {board['part']} {board['monitor']}", "trials in the search, k")
+    under = "trials in the search, k"
+    dress(axes, f"Best after k trials: expected {board['part']} {board['monitor']}", "" if parts else under)
+    if parts:
+        axes.tick_params(labelbottom=False)
+        _choices(lane, parts, axes.get_xlim(), under)
     end_labels(axes, [(r.label, r.style, r.budget.mean[-1]) for r in everyone if r.budget.x])
     _legend(figure, everyone)
+
+
+def _choices(axes: Any, parts: Sequence[Mapping[str, Any]], ends: tuple[float, float], under: str) -> None:
+    """Whom to choose with k trials; darker where that is beyond doubt."""
+    for i, part in enumerate(parts):
+        left, right = ends[0] if i == 0 else part["from"], ends[1] if i + 1 == len(parts) else part["to"]
+        axes.axvspan(left, right, color=part["colour"], alpha=0.6 if part["sure"] else 0.3, linewidth=0)
+        turn = math.log if axes.get_xscale() == "log" else float
+        share = (turn(right) - turn(left)) / (turn(ends[1]) - turn(ends[0]))
+        if share > 0.018 * len(part["label"]):
+            middle = math.sqrt(left * right) if axes.get_xscale() == "log" else (left + right) / 2
+            axes.text(middle, 0.45, cut(part["label"]), ha="center", va="center", fontsize=8, color=TEXT)
+    axes.set_ylim(0, 1)
+    axes.set_yticks([0.5], ["choose"])
+    axes.set_xlim(ends)
+    dress(axes, "", under)
+    axes.grid(False)
 
 
 # ---- comparisons

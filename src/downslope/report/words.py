@@ -56,6 +56,10 @@ def steps(row: Mapping[str, Any]) -> str:
     return "-" if found is None else f"{found['steps']:.0f}"
 
 
+def trials(count: int) -> str:
+    return f"{count} trial{'s' * (count != 1)}"
+
+
 def memory(count: float | None) -> str:
     """Bytes with three digits: `48.7 kB`; 0 where there are none."""
     if count is None:

@@ -118,7 +118,8 @@ class Chart {
     const spec = this.spec = this.describe();
     const shown = spec.series.filter(s => !HIDDEN.has(s.name));
     const lanes = spec.lanes ?? [];
-    const laneStep = 17, laneSpace = lanes.length ? lanes.length * laneStep + 30 : 0;
+    const segments = spec.segments ?? [];
+    const laneStep = 17, laneSpace = lanes.length ? lanes.length * laneStep + 30 : segments.length ? 54 : 0;
     const height = (phone ? 290 : 370) + laneSpace + 46;
     const x = this.x = { ...spec.x }, y = this.y = { ...spec.y };
     const xs = shown.flatMap(s => [...s.line.map(p => p[0]), ...s.dots.map(d => d.x)]);
@@ -153,9 +154,12 @@ class Chart {
       svg.append(node("text", { x: (left + right) / 2, y: (top + bottom) / 2, "text-anchor": "middle", class: "faint" }, text));
     }
     for (const line of spec.marks ?? []) this.mark(inside, svg, line);
+    const shade = Math.min(1, 4 / Math.max(shown.filter(s => s.band.length > 1).length, 1)); // many bands are mud
+    for (const s of shown) this.band(inside, s, shade);
     for (const s of shown) this.one(inside, s);
     if (labelled) this.labels(svg, shown, right, top, bottom);
     if (lanes.length) this.lanes(svg, lanes, bottom + 44, laneStep, left, right, phone);
+    if (segments.length) this.segments(svg, segments, bottom + 30, left, right);
     this.cross = node("g", { class: "cross", "pointer-events": "none" });
     svg.append(this.cross);
     this.light();
@@ -188,14 +192,17 @@ class Chart {
     const kept = points.filter(p => p[1] !== null && (!this.y.log || p[1] > 0) && (!this.x.log || p[0] > 0));
     return kept.map((p, i) => `${i ? "L" : "M"}${this.sx(p[0]).toFixed(1)} ${this.sy(p[1]).toFixed(1)}`).join("");
   }
+  band(inside, s, shade) {
+    const band = s.band.filter(b => b[1] !== null && b[2] !== null && (!this.y.log || b[2] > 0));
+    if (band.length < 2) return;
+    const group = node("g", { class: "series", "data-name": s.name });
+    const floor = v => (this.y.log ? Math.max(v, this.y.domain[0] / 10) : v);
+    const lower = this.path(band.map(b => [b[0], floor(b[1])])).slice(1).split("L").reverse().join("L");
+    group.append(node("path", { d: `${this.path(band.map(b => [b[0], b[2]]))}L${lower}z`, class: "band", fill: s.colour, "fill-opacity": shade }));
+    inside.append(group);
+  }
   one(inside, s) {
     const group = node("g", { class: "series", "data-name": s.name });
-    const band = s.band.filter(b => b[1] !== null && b[2] !== null && (!this.y.log || b[2] > 0));
-    if (band.length > 1) {
-      const floor = v => (this.y.log ? Math.max(v, this.y.domain[0] / 10) : v);
-      const around = [...band.map(b => [b[0], b[2]]), ...band.map(b => [b[0], floor(b[1])]).reverse()];
-      group.append(node("path", { d: this.path(around) + "z", class: "band", fill: s.colour }));
-    }
     if (s.line.length > 1)
       group.append(node("path", { d: this.path(s.line), class: "line", stroke: s.colour, "stroke-dasharray": DASH[s.dash] || null }));
     const dots = s.line.length === 1 ? [{ x: s.line[0][0], y: s.line[0][1] }, ...s.dots] : s.dots;
@@ -249,6 +256,21 @@ class Chart {
       }
       svg.append(group);
       lane.y = y;
+    });
+  }
+  segments(svg, segments, from, left, right) {
+    // one lane, of which each part belongs to one optimizer
+    svg.append(node("text", { x: 2, y: from - 8, class: "name" }, this.spec.segmentTitle));
+    const inside = v => Math.min(Math.max(this.sx(v), left), right);
+    segments.forEach((part, i) => {
+      const a = i ? inside(part.from) : left, b = i < segments.length - 1 ? inside(part.to) : right;
+      if (b <= a) return;
+      const group = node("g", { class: "series", "data-name": part.name });
+      group.append(node("rect", { x: a, y: from, width: Math.max(b - a - 1.5, 1), height: 18, rx: 3, fill: part.colour, class: part.sure ? "part sure" : "part" }));
+      if (long(part.label) + 8 < b - a)
+        group.append(node("text", { x: (a + b) / 2, y: from + 13, "text-anchor": "middle", class: "end" }, part.label));
+      group.append(node("title", {}, part.text));
+      svg.append(group);
     });
   }
 
@@ -354,8 +376,10 @@ class Chart {
     this.cross.replaceChildren(node("rect", { x: Math.min(a, x), y: Math.min(b, y), width: Math.abs(x - a), height: Math.abs(y - b), class: "choose" }));
   }
   light() {
-    for (const group of this.svg.querySelectorAll(".series"))
+    for (const group of this.svg.querySelectorAll(".series")) {
       group.classList.toggle("dim", LIT !== null && group.dataset.name !== LIT);
+      group.classList.toggle("lit", group.dataset.name === LIT);
+    }
   }
 }
 function redraw() { for (const chart of CHARTS) chart.draw(); }

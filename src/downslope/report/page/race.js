@@ -35,6 +35,7 @@ choice(document.getElementById("rates-choice"), name => { state.rates = name; ra
 const budget = new Chart(document.getElementById("budget"), () => ({ title: "Best after k trials", unified: true, empty: "no trial has finished",
   series: RACE.runners.map(r => series(r, { line: r.budget.x.map((x, i) => [x, r.budget.mean[i]]),
     band: state.budget === "near" ? [] : r.budget.x.map((x, i) => [x, r.budget.low[i], r.budget.high[i]]) })),
+  segments: RACE.choices, segmentTitle: "choose, with k trials",
   x: { label: "trials in the search, k", short: "k =", whole: true, log: RACE.long },
   y: { label: RACE.expected, log: RACE.log, ...RACE.bounds, ...(state.budget === "near" ? RACE.near_budget : {}) } }));
 choice(document.getElementById("budget-choice"), name => { state.budget = name; budget.zoom(null); });
