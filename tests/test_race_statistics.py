@@ -7,6 +7,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+import torch
 import scipy.stats
 
 from downslope.optim import OPTIMIZERS
@@ -19,7 +20,7 @@ from downslope.race.statistics.pruning import FEWEST, Rungs, pruning
 from downslope.race.statistics.stability import stability_limit
 from downslope.race.statistics.target import first_reached, make_target, median_reached
 from downslope.race.statistics.tolerance import one_percent, tolerance
-from downslope.race.statistics.undertuned import INCLUSIONS, contains, undertuned
+from downslope.race.statistics.undertuned import FORMULA, INCLUSIONS, contains, undertuned
 
 # ---- one mean
 
@@ -317,6 +318,50 @@ def test_inclusions_name_rules_that_there_are():
         assert setting in OPTIMIZERS[each.general].setting_defaults, each
 
 
+# The settings at which one rule is the other, to the last digits: those of the general one, those of the special one.
+LARGE = {"eps": 1e9, "lr": 1e7}
+EXACTLY = {
+    ("momentum", "sgd"): ({"momentum": 0}, {}), ("nag", "sgd"): ({"momentum": 0}, {}),
+    ("sgd", "momentum"): ({"momentum": 0.9}, {}), ("qhm", "sgd"): ({"nu": 0}, {}),
+    ("rmsprop", "sgd"): (LARGE, {}), ("adagrad", "sgd"): (LARGE, {}), ("rootmeansquare", "sgd"): (LARGE, {}),
+    ("adadelta", "sgd"): ({"eps": 1e9}, {}), ("asgd", "sgd"): ({"lambd": 0, "alpha": 0}, {}),
+    ("qhadam", "adam"): ({"nus": (1, 1), "betas": (0.9, 0.999)}, {}), ("adamw", "adam"): ({"weight_decay": 0}, {}),
+    ("ademamix", "adamw"): ({"alpha": 0, "weight_decay": 0.1}, {"weight_decay": 0.1}),
+    ("lion", "signum"): ({"betas": (0.9, 0.9), "weight_decay": 0}, {"momentum": 0.9}),
+    ("sgdw", "momentum"): ({"weight_decay": 0}, {}), ("aggmo", "momentum"): ({"betas": (0.9, 0.9, 0.9)}, {}),
+    ("pid", "sgd"): ({"integral": 0.0, "derivative": 0.0}, {}), ("powersign", "sgd"): ({"base": 1.0}, {}),
+    ("padam", "amsgrad"): ({"partial": 0.5}, {}), ("adamod", "adam"): ({"gamma": 0}, {}),
+    ("adabound", "adam"): ({"gamma": 1e-12}, {}), ("signum", "signsgd"): ({"momentum": 0}, {}),
+    ("tiger", "signum"): ({"beta": 0.9, "weight_decay": 0}, {"momentum": 0.9}),
+    ("lion", "tiger"): ({"betas": (0.9, 0.9), "weight_decay": 0}, {"beta": 0.9, "weight_decay": 0}),
+}  # fmt: skip
+
+
+def walked(name, **settings):
+    """Where a rule gets on a bumpy surface."""
+    generator = torch.Generator().manual_seed(0)
+    start, centre, bumps = torch.randn(3, 7, 5, dtype=torch.float64, generator=generator)
+    p = torch.nn.Parameter(start)
+    optimizer = OPTIMIZERS[name]([p], **{"lr": 0.01, **settings})
+    for _ in range(8):
+        optimizer.zero_grad()
+        ((p - centre) ** 4 / 4 + p * torch.sin(9 * bumps)).sum().backward()
+        optimizer.step()
+    return p.detach()
+
+
+@pytest.mark.parametrize("general, special", EXACTLY)
+def test_a_rule_is_another_at_the_settings_that_are_said(general, special):
+    a, b = EXACTLY[general, special]
+    torch.testing.assert_close(walked(general, **a), walked(special, **b), rtol=0, atol=1e-6)
+
+
+def test_all_that_contain_another_by_their_formula_are_tried():
+    by_formula = {(e.general, e.special) for e in INCLUSIONS if e.source == FORMULA}
+    biased = {(e.general, e.special) for e in INCLUSIONS if e.how == "a large eps" and e.special == "momentum"}
+    assert by_formula - biased <= EXACTLY.keys()  # momentum with Adam's correction of its start is momentum in the end
+
+
 @pytest.mark.parametrize(
     "general, special, rules",
     [
@@ -346,14 +391,20 @@ def test_undertuned():
     none = {"adam": None, "momentum": None}
     reason = undertuned("adam", "momentum", 0.0213, searched=frozenset({"lr"}), decay=none)
     assert reason == (
-        "contains momentum (a large eps; Choi et al. 2019, arXiv:1910.05446) and cannot lose to it once it is tuned, "
-        "yet lost by 0.021; eps was not searched: more trials search more settings"
+        "contains momentum (at a large eps; Choi et al. 2019, arXiv:1910.05446) and cannot lose to it once it is "
+        "tuned, yet lost by 0.021; eps was not searched: --search adam.eps=1e-8:1 looks for a large eps"
     )
     searched = undertuned("adam", "momentum", 0.0213, searched=frozenset({"lr", "eps"}), decay=none)
     assert searched.endswith("; give it more trials, or a wider range of eps")
     assert undertuned("momentum", "adam", 0.1, searched=frozenset(), decay=none) is None
     far = undertuned("adam", "sgd", 0.1, searched=frozenset(), decay={})
-    assert "contains sgd (a large eps by way of momentum" in far
+    assert "contains sgd (momentum at a large eps, then sgd at momentum=0; Choi" in far
+    decayed = undertuned("adamw", "sgd", 0.1, searched=frozenset({"lr"}), decay={})
+    assert "(adam at weight_decay=0, then momentum at a large eps, then sgd at momentum=0; Choi" in decayed
+    assert "; weight_decay and eps were not searched: --search adamw.eps=1e-8:1 looks for" in decayed
+    assert undertuned("qhm", "sgd", 0.1, searched=frozenset(), decay={}).endswith(
+        "nu was not searched: more trials search more settings"
+    )
 
 
 def test_decoupled_decay_contains_no_coupled_one():

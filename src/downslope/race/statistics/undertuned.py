@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 CHOI = "Choi et al. 2019, arXiv:1910.05446"
@@ -45,10 +45,19 @@ INCLUSIONS = (
     Inclusion("qhadam", "adam", "nus[0]", "nus=(1, 1)", MA),
     Inclusion("adamw", "adam", "weight_decay", "weight_decay=0", FORMULA),
     Inclusion("ademamix", "adamw", "alpha", "alpha=0", FORMULA),
-    Inclusion("lion", "signum", "betas[0]", "equal betas", FORMULA),
+    Inclusion("sgdw", "momentum", "weight_decay", "weight_decay=0", FORMULA),
+    Inclusion("aggmo", "momentum", "betas[2]", "equal betas", FORMULA),
+    Inclusion("pid", "sgd", "integral", "integral=0 and derivative=0", FORMULA),
+    Inclusion("powersign", "sgd", "base", "base=1", FORMULA),
+    Inclusion("padam", "amsgrad", "partial", "partial=1/2", FORMULA),
+    Inclusion("adamod", "adam", "gamma", "gamma=0", FORMULA),
+    Inclusion("adabound", "adam", "gamma", "a tiny gamma", FORMULA),
+    Inclusion("signum", "signsgd", "momentum", "momentum=0", FORMULA),
+    Inclusion("tiger", "signum", "weight_decay", "weight_decay=0", FORMULA),
+    Inclusion("lion", "tiger", "betas[0]", "equal betas", FORMULA),
 )
 # These decay the weights beside the step; a rule whose decay goes through the gradient is no special case of them.
-DECOUPLED = frozenset({"adamw", "ademamix", "lion", "adan", "muon"})
+DECOUPLED = frozenset({"adamw", "ademamix", "lion", "adan", "muon", "sgdw", "tiger"})
 
 
 def contains(general: str, special: str, asked: frozenset[str] = frozenset()) -> tuple[Inclusion, ...]:
@@ -82,15 +91,22 @@ def undertuned(
     way = contains(loser, winner, searched)
     if not way or (loser in DECOUPLED and winner not in DECOUPLED and decay.get(winner)):
         return None
-    first, last = way[0], way[-1]
-    through = "" if len(way) == 1 else f" by way of {', '.join(step.special for step in way[:-1])}"
-    source = f"; {last.source}" if last.source != FORMULA else ""
-    advice = (
-        f"give it more trials, or a wider range of {first.via}"
-        if first.via in searched
-        else f"{first.via} was not searched: more trials search more settings"
-    )
+    steps = ", then ".join(f"{step.special} at {step.how}" for step in way) if len(way) > 1 else f"at {way[0].how}"
+    source = f"; {way[-1].source}" if way[-1].source != FORMULA else ""
     return (
-        f"contains {winner} ({first.how}{through}{source}) and cannot lose to it once it is tuned, "
-        f"yet lost by {lost_by:.2g}; {advice}"
+        f"contains {winner} ({steps}{source}) and cannot lose to it once it is tuned, "
+        f"yet lost by {lost_by:.2g}; {_advice(loser, way, searched)}"
     )
+
+
+def _advice(loser: str, way: Sequence[Inclusion], searched: frozenset[str]) -> str:
+    """What would bring the loser to the settings at which it is the winner. Of the later steps only eps is a setting of
+    the loser's own for certain."""
+    own = [step.via for i, step in enumerate(way) if i == 0 or step.via in ("eps", "weight_decay")]
+    left = [via for via in dict.fromkeys(own) if via not in searched]
+    if not left:
+        return f"give it more trials, or a wider range of {' and '.join(dict.fromkeys(own))}"
+    told = f"{' and '.join(left)} {'was' if len(left) == 1 else 'were'} not searched: "
+    if "eps" in left:  # the range that more trials search ends far below a large one
+        return f"{told}--search {loser}.eps=1e-8:1 looks for a large eps"
+    return f"{told}more trials search more settings"
