@@ -12,7 +12,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from downslope.optim import OPTIMIZERS
 from downslope.race.board import board
+from downslope.race.journal import Journal
+from downslope.race.plan import Plan
+from downslope.race.referee import next_step
+from downslope.race.spaces import space_of
 from downslope.race.statistics import t_interval
 from downslope.race.statistics.bootstrap import budget_curve, longest_known
 from downslope.race.statistics.multiple import holm
@@ -207,6 +212,88 @@ def test_more_trials_make_no_equal_a_winner():
     assert false / 150 <= 0.05 + share_error(0.05, 150)
     assert naive_false / 150 > 0.15
     assert naive_covers / 150 < 0.75
+
+
+# ---- whole races, from the first point of the search to the board
+
+
+class World:
+    """Optimizers whose true score over the learning rate is known, and diverges above a limit; the noise of a seed is
+    partly the same for all."""
+
+    def __init__(self, rng, lead):
+        self.rng, self.lead, self.shared = rng, lead, {}
+
+    def true(self, trial):
+        away = math.log10(dict(trial.settings)["lr"]) - CENTRE[trial.optimizer]
+        return 0.9 + self.lead[trial.optimizer] - 0.05 * away**2
+
+    def record(self, trial):
+        lost = math.log10(dict(trial.settings)["lr"]) > CENTRE[trial.optimizer] + 1.3
+        of_seed = self.shared.setdefault(trial.seed, self.rng.normal(0, 0.01, 2))
+        scored = self.true(trial) + of_seed + self.rng.normal(0, 0.005, 2)
+        one, other = (None, None) if lost else map(float, scored)
+        return {
+            "trial": trial.as_json(), "diverged": lost, "steps": 10, "seconds": 1.0, "state_bytes": 0, "curve": {},
+            "validation_metric": one, "validation_loss": None if lost else 1 - one,
+            "test_metric": other, "test_loss": None if lost else 1 - other,
+        }  # fmt: skip
+
+
+CENTRE = {"sgd": -0.5, "adam": -2.5}
+
+
+def whole_races(lead, races=RACES):
+    """The boards of so many races of two optimizers, each with what is true of the settings that it chose."""
+    spaces = {name: space_of(name, OPTIMIZERS[name]) for name in CENTRE}
+    plan = Plan(
+        task="simulated", task_settings={}, optimizers=tuple(CENTRE), dimensions=spaces, monitor="metric", epochs=1,
+        batch=1, untrained={"validation": 0.1, "test": 0.1}, trials=8, seeds=5,
+    )  # fmt: skip
+    rng = np.random.default_rng(races)
+    for _ in range(races):
+        world, journal = World(rng, lead), Journal()
+        while (step := next_step(plan, journal)) is not None:
+            for trial in journal.missing(step.trials):
+                journal.add(world.record(trial))
+        made = board(plan, list(journal.records.values()), journal.decisions)
+        confirmed = [trial for trial in journal.records if trial.stage == "confirm"]
+        yield made, {trial.optimizer: world.true(trial) for trial in confirmed}
+
+
+def shares(boards):
+    """How often intervals cover what is true, of rows and of the pair, and how often the worse one is said to win."""
+    rows, pairs, false = [], [], []
+    for made, truth in boards:
+        rows += [r["score"]["low"] <= truth[r["optimizer"]] <= r["score"]["high"] for r in made["rows"]]
+        (pair,) = made["comparisons"]
+        gap = truth[pair["a"]] - truth[pair["b"]]
+        pairs.append(pair["low"] <= gap <= pair["high"])
+        false.append("beats" in made["verdict"]["headline"].replace("beats none", "") and gap <= 0)
+    return np.mean(rows), np.mean(pairs), np.mean(false)
+
+
+def test_a_thousand_races_of_equals():
+    """Their chosen rates differ, and with them what is true, so that one is a little better: said is what that is."""
+    rows, pairs, false = shares(whole_races({"sgd": 0.0, "adam": 0.0}))
+    assert 0.93 <= rows <= 0.97 and 0.93 <= pairs <= 0.97
+    assert false <= 0.05
+
+
+def test_a_thousand_races_of_which_one_is_better():
+    rows, pairs, false = shares(whole_races({"sgd": 0.0, "adam": 0.01}))
+    assert 0.93 <= rows <= 0.97 and 0.93 <= pairs <= 0.97
+    assert false <= 0.01
+
+
+@pytest.mark.parametrize("level", [0.88, 0.99])  # 0.88 is what the normal quantile gives with five seeds
+def test_intervals_that_are_too_narrow_or_too_wide_would_be_found(level, monkeypatch):
+    """The same races with intervals of another level, behind the board's back."""
+    from downslope.race.statistics import paired as pairs_of
+
+    monkeypatch.setattr(pairs_of, "t_interval", lambda values, _: t_interval(values, level))
+    found = shares(whole_races({"sgd": 0.0, "adam": 0.0}, 300))[1]
+    assert not 0.93 <= found <= 0.97
 
 
 # ---- budget curves
