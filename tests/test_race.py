@@ -330,6 +330,18 @@ def test_what_fails_together_is_trained_alone_and_said(task, tmp_path, monkeypat
     assert {d["size"] for d in other.decisions} == {1} and "trying it failed" in other.decisions[0]["why"]
 
 
+def test_why_trials_cannot_train_together_is_said_once(task, tmp_path, monkeypatch):
+    import downslope.race.batched as batched
+    from downslope.race.common import SLOWER
+
+    for why, said in (("its network draws", ["trials train one by one: its network draws"]), (SLOWER, []), ("", [])):
+        monkeypatch.setattr(batched, "can_batch", lambda *_, why=why: {"size": 1, "why": why})
+        watch = Notes()
+        result = here(task, tmp_path / (why or "none"), batched=True, watch=watch)
+        assert watch.notes == said  # of two optimizers the same
+        assert [d["why"] for d in result.decisions if d["decision"] == "batching"] == [why, why]
+
+
 def test_trials_that_train_together_give_what_they_give_alone(task, whole, tmp_path, monkeypatch):
     import downslope.race.batched as batched
 

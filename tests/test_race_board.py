@@ -198,7 +198,7 @@ def test_undertuned_only_when_the_loss_is_decided():
     adam = [*search("adam", 0.6, 0.9, 0.93, 0.5, None), *confirm("adam", 1e-2, 0.91, 0.913, 0.912, 0.92, 0.909)]
     made = board(make_plan("adam", "momentum"), adam + NEAR)
     (reason,) = by_name(made)["adam"]["undertuned"]
-    assert reason.startswith("contains momentum (a large eps; Choi et al. 2019")
+    assert reason.startswith("contains momentum (at a large eps; Choi et al. 2019")
     assert "Adam is undertuned: it contains momentum" in " ".join(made["verdict"]["sentences"])
     few = [r for r in adam + NEAR if r["trial"]["seed"] in (0, 1000)]
     assert by_name(board(make_plan("adam", "momentum"), few))["adam"]["undertuned"] == []
@@ -382,11 +382,32 @@ def test_the_budget_decides():
         records += confirm(name, best, *(max(found) + d for d in (-0.002, 0.003, 0.001, -0.001, 0.0)))
     made = board(make_plan("sgd", "adamw"), records)
     assert made["crossing"]["first"] == "sgd" and made["crossing"]["then"] == "adamw" and made["crossing"]["decided"]
+    few, many = made["choices"]
+    assert (few["optimizer"], few["from"], few["to"]) == ("sgd", 1, made["crossing"]["until"])
+    assert (many["optimizer"], many["from"], many["to"]) == ("adamw", few["to"] + 1, 24)
+    assert (few["ahead_of"], few["open"]) == (["adamw"], [])  # beyond doubt; with many trials nothing can be
+    assert (many["ahead_of"], many["open"]) == ([], ["sgd"])
+    assert few["score"] == pytest.approx(0.9, abs=0.02) and many["score"] == pytest.approx(0.97)
     (sentence,) = [s for s in made["verdict"]["sentences"] if s.startswith("With up to")]
     assert sentence.startswith(f"With up to {made['crossing']['until']} trials for the search choose SGD (0.9")
     assert sentence.endswith("with 24 AdamW.")
     # no such word where the curves of two much alike cross
     assert not any(s.startswith("With ") for s in board(make_plan("adamw", "momentum"), WINNER + NEAR)["verdict"])
+
+
+def test_choices_by_the_budget_where_there_is_little_to_choose_from():
+    assert board(make_plan("sgd"), SECOND)["choices"] == []
+    same = [{**r, "trial": {**r["trial"], "optimizer": "adamw"}} for r in SECOND]
+    for names in (("sgd", "adamw"), ("adamw", "sgd")):  # of equals the first, all along
+        (one,) = board(make_plan(*names), SECOND + same)["choices"]
+        assert (one["optimizer"], one["from"], one["to"], one["ahead_of"]) == (names[0], 1, 5, [])
+
+
+def test_a_tolerance_takes_three_rates():
+    few = [record("sgd", lr, 0, "search", f) for lr, f in ((1e-3, 0.9), (1e-2, 0.95))]
+    assert by_name(board(make_plan("sgd"), few))["sgd"]["lr_tolerance"] is None
+    more = [*few, record("sgd", 0.1, 0, "search", 0.7)]
+    assert by_name(board(make_plan("sgd"), more))["sgd"]["lr_tolerance"]["decades"] > 0
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,12 @@ def test_a_rule_of_the_users_own(name, tmp_path, monkeypatch):
     assert f"from rules_of_mine import {name}\n" in made["downslope"]
 
 
+def test_a_rule_of_a_script_or_notebook_is_there_already():
+    made = code("halved", {"lr": 0.1}, "constant", 0.0, 50, "__main__:halved")["downslope"]
+    assert made.startswith("from downslope import optimizer\n\noptimizer = optimizer(halved)(")
+    assert "__main__" not in made
+
+
 def test_a_part_of_a_tuple_of_an_unknown_rule_stands_in_a_comment():
     made = code("mine", {"lr": 0.1, "betas[0]": 0.8}, "constant", 0.0, 50)
     assert made["downslope"] == "# and with betas[0]=0.8\noptimizer = mine(model.parameters(), lr=0.1)\n"

@@ -7,8 +7,8 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-import torch
 import scipy.stats
+import torch
 
 from downslope.optim import OPTIMIZERS
 from downslope.race.statistics import t_interval, width

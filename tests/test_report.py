@@ -16,11 +16,12 @@ from downslope.race.entrants import DEFAULT
 from downslope.race.plan import Plan
 from downslope.race.prepare import prepare
 from downslope.race.result import Several
+from downslope.race.verdict import name as label
 from downslope.report.colours import COLOURS, ORDER, style
 from downslope.report.command import command
 from downslope.report.files import read_result, write_report
 from downslope.report.html import html
-from downslope.report.pictures import near, runners
+from downslope.report.pictures import near, runners, segments
 from downslope.report.png import pngs
 from downslope.report.png_parts import spread
 from downslope.report.several import several_html
@@ -92,6 +93,20 @@ def test_where_more_than_the_rate_is_searched_the_line_is_the_upper_hill(tmp_pat
     made.records[0]["validation_metric"] = 0.9  # at 1e-4: above the 0.77 at 1e-3
     (runner,) = runners(make_result_again(made))
     assert runner.hill.x == [1e-4, 1e-2, 1e-1] and [p.lr for p in runner.points] == [1e-4, 1e-3, 1e-2, 1e-1]
+
+
+def test_whom_to_choose_with_how_many_trials(result):
+    """Edge to edge, so that no k is without."""
+    parts = segments(result.board)
+    assert [part["name"] for part in parts] == [each["optimizer"] for each in result.board["choices"]]
+    assert (parts[0]["from"], parts[-1]["to"]) == (1, 5)
+    assert all(a["to"] == b["from"] for a, b in itertools.pairwise(parts))
+    first = result.board["choices"][0]
+    page = html(result)
+    assert f"choose {label(first['optimizer'])}" in page and "not beyond doubt" in page
+    sure = {**result.board, "choices": [{**first, "ahead_of": first["open"], "open": [], "to": 5}]}
+    assert segments(sure)[0]["sure"] and "beyond doubt ahead of all" in segments(sure)[0]["text"]
+    assert "With any number of trials choose" in html(replace(result, board=sure))
 
 
 def make_result_again(made):

@@ -186,6 +186,19 @@ def test_another_curve_another_clock_a_closer_look(reports, browser):
             assert page.locator(f"#{chart} .tick").all_text_contents() != before
 
 
+def test_the_lane_below_the_budget_curves_is_full(reports, browser):
+    with Opened(browser, reports / "one" / "report.html") as page:
+        wide = page.evaluate("""() => {
+            const grid = document.querySelector("#budget .axis").getBoundingClientRect().width;
+            const parts = [...document.querySelectorAll("#budget .part")].map(p => p.getBoundingClientRect().width);
+            return parts.reduce((a, b) => a + b, 0) / grid;
+        }""")
+        assert 0.95 < wide <= 1.0
+        page.hover("#legend >> text=Adam")  # its band comes forward
+        opacity = "getComputedStyle(document.querySelector('#budget .series[data-name=adam] .band')).fillOpacity"
+        assert page.evaluate(opacity) == "1"
+
+
 def test_dragging_zooms_and_escape_goes_back(reports, browser):
     with Opened(browser, reports / "one" / "report.html") as page:
         page.locator("#rates").scroll_into_view_if_needed()

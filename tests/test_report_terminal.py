@@ -7,7 +7,8 @@ import re
 import pytest
 from rich.console import Console
 
-from downslope.report.leaderboard import folded, print_leaderboard, print_together
+from downslope.report.folded import folded
+from downslope.report.leaderboard import print_leaderboard, print_together
 from downslope.report.table import LiveTable, clock
 from report_cases import HOSTILE, make_plan, make_result, make_several
 
@@ -156,6 +157,13 @@ def test_code_is_laid_out_over_lines_that_fit_and_means_the_same(width):
     shown = folded(text, width)
     assert ast.dump(ast.parse(shown)) == ast.dump(ast.parse(text)) and shown.endswith(")\n")
     assert max(map(len, shown.splitlines())) <= max(width, len(CALL) * (width == 200))
+
+
+def test_what_is_said_after_a_call_stands_above_it_where_both_are_too_long():
+    assert folded("made = f(a, b)  # not c\n", 30) == "made = f(a, b)  # not c\n"
+    assert folded("made = f(a, b)  # not c\n", 20) == "# not c\nmade = f(a, b)\n"
+    assert folded("made = f(a, b)  # not c\n", 10) == "# not c\nmade = f(\n    a, b\n)\n"
+    assert folded("made = make(rule)(a, b=(1, 2))\n", 20) == "made = make(rule)(\n    a, b=(1, 2)\n)\n"
 
 
 def test_the_winners_code_is_at_the_end_of_a_finished_race(result):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..user_code import where
-from .common import SCHEDULE
+from .common import LONE, SCHEDULE, SLOWER
 from .engine import Job
 from .folder import Folder
 from .prepare import Ready
@@ -22,13 +22,15 @@ MANY = 32
 class Batches:
     """Makes the jobs of a round.
 
-    Whether an optimizer's trials can train together, and how many at a time, is tried once and written down. From then
+    Whether an optimizer's trials can train together, and how many at a time, is tried once and written down; why they
+    cannot is also said. From then
     on the groups of a round are fixed by the round alone: in a group of which one is missing all train again, and only
     what was missing is kept, so that no number depends on when a race was stopped.
     """
 
-    def __init__(self, ready: Ready, folder: Folder) -> None:
-        self.ready, self.folder = ready, folder
+    def __init__(self, ready: Ready, folder: Folder, say: Callable[[str], None] = lambda text: None) -> None:
+        self.ready, self.folder, self.say = ready, folder, say
+        self._said: set[str] = set()
 
     def jobs(self, step: Round) -> list[Job]:
         """The jobs of what is missing of a round, the large ones first."""
@@ -74,7 +76,14 @@ class Batches:
         if decided is None:
             decided = {"decision": "batching", "optimizer": name, **self._try(trials)}
             self.folder.append(decided)
+            self._tell(str(decided.get("why") or ""))
         return decided
+
+    def _tell(self, why: str) -> None:
+        """Say why trials cannot train together; that they would gain nothing is no more than written down."""
+        if why and why not in (SLOWER, LONE) and why not in self._said:
+            self._said.add(why)
+            self.say(f"trials train one by one: {why}")
 
     def _try(self, trials: Sequence[Trial]) -> dict[str, Any]:
         import torch

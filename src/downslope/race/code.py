@@ -84,7 +84,8 @@ def _downslope(optimizer: str, made: Any, arguments: Settings, lr: Any, rate: An
     word = "optim" if made is not None else "optimizer" if formula else ""
     imports = [*([word] if word else []), *(["schedules"] if scheduled else [])]
     first = f"from downslope import {', '.join(imports)}\n" if imports else ""
-    first += f"from {place.removesuffix('.py').rpartition('/')[2]} import {own}\n" if place else ""
+    if place and place != "__main__":  # what the script or notebook has defined is there already
+        first += f"from {place.removesuffix('.py').rpartition('/')[2]} import {own}\n"
     first += "\n" if first else ""
     name = f"optim.{made.__name__}" if made is not None else f"optimizer({own})" if formula else own
     hint = f"  # {own}(...) where it is a class already" if formula else ""

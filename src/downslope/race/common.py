@@ -19,6 +19,10 @@ Curve = Callable[..., Any]
 SCHEDULE = "schedule"
 """The setting of a trial that names its schedule, where several race."""
 
+SLOWER = "a step of several takes as long as their steps one after the other"
+LONE = "there is only one"
+"""Why trials that could train together do not."""
+
 # Those that can end with the run, whatever its length: (lr, steps, steps of warm-up) -> the schedule.
 SCHEDULES: dict[str, Curve] = {
     "constant": lambda lr, steps, warmup: schedules.constant(lr, warmup=warmup),

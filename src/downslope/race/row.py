@@ -13,6 +13,7 @@ from .statistics.bootstrap import budget_curve
 from .statistics.scores import Plan, Record, Tried
 from .statistics.stability import stability_limit
 
+FEWEST = 3  # learning rates of which a tolerance is told
 EDGE = 0.1  # of the range of learning rates, at each end, on the log scale
 
 
@@ -83,7 +84,7 @@ def _limit(records: Sequence[Record]) -> dict[str, Any] | None:
 
 def _tolerance(plan: Plan, found: Sequence[Tried]) -> dict[str, Any] | None:
     rated = [(dict(t.settings)["lr"], t) for t in found if t.epochs >= plan.epochs and dict(t.settings).get("lr")]
-    if not rated:
+    if len({lr for lr, _ in rated}) < FEWEST:
         return None
     values = [t.validation for _, t in rated]
     floor = scores.untrained(plan, "validation")

@@ -130,7 +130,7 @@ def _race(
         if watch:
             watch.start(plan, path, list(folder.journal.records.values()), folder.notes)
         runs = _engine(ready, engine, workers, address, folder, watch)
-        batches = Batches(ready, folder)
+        batches = Batches(ready, folder, watch.note if watch else lambda text: None)
         while (step := next_step(plan, folder.journal)) is not None:
             if isinstance(step, Undecided):
                 read = budgets.read(plan.budget or "")

@@ -13,9 +13,13 @@ from ..version import __version__
 from . import words
 from .command import command
 from .data import WORDS, data
+from .folded import folded
 from .parts import choice, code, kept, legend, listed, page, section
 from .pictures import Runner, has_metric, runners
 from .tables import comparisons, leaderboard, leaderboard_note
+
+COLUMNS = 96
+"""Of code: what a wide page shows without scrolling."""
 
 
 def html(result: Result) -> str:
@@ -92,11 +96,25 @@ def _method(result: Result) -> str:
         "schedule": f"{plan.schedule}, {100 * plan.warmup:g} % of the steps warm up",
         "rungs": ", ".join(map(str, plan.rungs)) + " epochs" if plan.rungs else "",
         "untrained": f"{result.board['monitor']} {result.board['untrained']:.4g} on the {result.board['part']} part",
+        "together": _together(result),
         "device": plan.device,
         "downslope": __version__,
     }
     listing = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in facts.items() if v)
     return section("Method", "", f'<p class="method">{escape(result.board["method"])}</p><dl>{listing}</dl>')
+
+
+def _together(result: Result) -> str:
+    """How many trials of each optimizer trained at a time."""
+    sizes: dict[int, list[str]] = {}
+    for line in result.decisions:
+        if line["decision"] == "batching":
+            sizes.setdefault(int(line["size"]), []).append(label(line["optimizer"]))
+    told = [
+        f"{f'up to {size} trials at a time' if size > 1 else 'one by one'}: {', '.join(sizes[size])}"
+        for size in sorted(sizes, reverse=True)
+    ]
+    return "; ".join(told)
 
 
 # ---- pictures
@@ -176,6 +194,6 @@ def _code(board: Mapping[str, Any]) -> str:
 def _both(row: Mapping[str, Any]) -> str:
     found = row["code"]
     torch = found["torch"]
-    other = f"<h3>torch</h3>{code(torch)}" if torch else ""
+    other = f"<h3>torch</h3>{code(folded(torch, COLUMNS))}" if torch else ""
     none = "" if torch else '<p class="note">torch.optim has no such rule with this schedule.</p>'
-    return f"<h3>downslope</h3>{code(found['downslope'])}{other}{none}"
+    return f"<h3>downslope</h3>{code(folded(found['downslope'], COLUMNS))}{other}{none}"

@@ -13,6 +13,7 @@ from rich.text import Text
 from ..race.result import Several
 from . import words
 from .colours import style
+from .folded import folded
 
 
 def print_leaderboard(console: Console, board: dict[str, Any], folder: Path | str) -> None:
@@ -138,30 +139,3 @@ def _code(console: Console, put: Printer, board: Mapping[str, Any]) -> None:
     console.print()
     for line in folded(found["downslope"], console.width).splitlines():
         console.print(Text(line), highlight=False, soft_wrap=True)
-
-
-def folded(code: str, width: int) -> str:
-    """Code whose calls are laid out over several lines where they are longer than the width."""
-    lines = []
-    for line in code.rstrip().splitlines():
-        head, bracket, rest = line.partition("(")
-        if len(line) <= width or not bracket or not rest.endswith(")"):
-            lines.append(line)
-            continue
-        inside = rest[:-1]
-        arguments = [inside] if len(inside) + 4 <= width else _split(inside)
-        ends = "," if len(arguments) > 1 else ""
-        lines += [f"{head}(", *(f"    {argument}{ends}" for argument in arguments), ")"]
-    return "\n".join(lines) + "\n"
-
-
-def _split(arguments: str) -> list[str]:
-    """At the commas that stand in no bracket."""
-    parts, depth = [""], 0
-    for letter in arguments:
-        depth += (letter in "([{") - (letter in ")]}")
-        if letter == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += letter
-    return [part.strip() for part in parts]

@@ -15,7 +15,7 @@ from ...training.together import memory
 from ...training.together.feed import Feed
 from ...training.together.networks import networks
 from ...training.together.timing import quickest
-from ..common import Common
+from ..common import LONE, SLOWER, Common
 from ..engine import short_of_memory
 from ..trial import Trial
 from .check import Way, way
@@ -32,7 +32,7 @@ def can_batch(task: Task, data: Data, common: Common, trials: Sequence[Trial]) -
     that no longer brings ten percent or memory is short, which takes a few seconds at most."""
     found = way(task, data, common, trials)
     if found.why or len(trials) < 2:
-        return {"size": 1, "why": found.why or "there is only one"}
+        return {"size": 1, "why": found.why or LONE}
     return best(task, data, common, trials, found)
 
 
@@ -56,7 +56,7 @@ def best(task: Task, data: Data, common: Common, trials: Sequence[Trial], found:
         if 2 * taken > SHARE * free:
             break
         count = len(trials) if count < len(trials) < 2 * count else 2 * count
-    why = "" if size > 1 else "a step of several takes as long as their steps one after the other"
+    why = "" if size > 1 else SLOWER
     return {"size": size, "why": why, "gain": round(alone / each, 2)}
 
 
