@@ -239,7 +239,7 @@ def test_the_command_draws_a_surface(tmp_path: Path) -> None:
     result = ask(*given, "--out", str(out))
     assert result.exit_code == 0, result.output
     moving = opened(out / "surface.gif")
-    assert moving.n_frames == 9 and moving.size == (560, 420)
+    assert moving.n_frames == 9 and moving.size == (640, 480)
     picture = opened(out / "surface.png").convert("RGB")
     assert len(picture.getcolors(1 << 24)) > 500
     page = (out / "surface.html").read_text()
@@ -303,6 +303,22 @@ def test_runs_that_do_not_fit_are_refused(runs: Path, tmp_path: Path) -> None:
         write_landscape("spirals", begun, tmp_path / "a")
     with pytest.raises(RunError, match="holds something else"):
         write_landscape("spirals", runs / "0", runs / "1")
+
+
+def test_gifs_have_the_colours_of_the_optimizers() -> None:
+    """Exactly, whatever the ground takes of the 256: pale mixtures of all shades, as surfaces are."""
+    import numpy as np
+    from PIL import ImageColor
+
+    from downslope.report.colours import COLOURS
+    from downslope.report.surface_frames import gif
+
+    shades = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
+    for i, colour in enumerate(COLOURS):
+        shades[10:14, 10 * i : 10 * i + 4] = ImageColor.getrgb(colour)
+    shown = np.asarray(Image.open(io.BytesIO(gif([shades, shades], keep=COLOURS))).convert("RGB"))
+    for i, colour in enumerate(COLOURS):
+        assert (shown[10:14, 10 * i : 10 * i + 4] == ImageColor.getrgb(colour)).all(), colour
 
 
 def test_gifs_rest_at_their_end() -> None:

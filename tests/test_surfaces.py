@@ -112,6 +112,19 @@ def test_the_quadratic_has_its_condition_number_and_angle(condition: float, angl
         assert (flat - angle + 90) % 180 - 90 == pytest.approx(0, abs=1e-6)
 
 
+def test_a_family_takes_its_settings_in_brackets() -> None:
+    found = read("quadratic(1000, angle=20)")
+    assert found.name == "quadratic" and "1000" in found.formula and "20°" in found.formula
+    low, high = torch.linalg.eigvalsh(found.hessian((0.3, -0.2))).tolist()
+    assert high / low == pytest.approx(1000)
+    assert read("noisy-quadratic(0.25)").noise == 0.25 and read("quadratic()").formula == quadratic().formula
+    with pytest.raises(SettingError, match=r"'slope=1' is no setting of quadratic; .*\(condition=100, "):
+        read("quadratic(slope=1)")
+    for wrong in ("quadratic(1, 2, 3)", "quadratic(steep)", "noisy-quadratic(-1)"):
+        with pytest.raises(SettingError, match="quadratic"):
+            read(wrong)
+
+
 def test_settings_that_make_no_surface_are_refused() -> None:
     with pytest.raises(SettingError, match=r"condition=0\.5"):
         quadratic(0.5)

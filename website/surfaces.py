@@ -35,7 +35,7 @@ def _card(surface: Surface) -> str:
     ]
     listed = "".join(f"<tr><th>{name}</th><td>{text}</td></tr>" for name, text in rows if text)
     return (
-        f"## {surface.name}\n\n"
+        f"## {surface.title} {{: #{surface.name} }}\n\n`{surface.name}`\n\n"
         f'<div class="surface"><img src="data:image/webp;base64,{_picture(surface)}" alt="{surface.name} in 3-D" '
         f'width="320" height="200" loading="lazy"/><div><p class="f">{surface.formula}</p>'
         f"<table>{listed}</table></div></div>\n"

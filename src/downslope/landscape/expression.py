@@ -1,10 +1,14 @@
-"""The user's own surface: one expression of x and y, or a function in a file. Neither name nor text is run blindly."""
+"""A surface from a text: a name, one of a family with its settings, an expression of x and y, a function in a file.
+
+Neither name nor text is run blindly."""
 
 from __future__ import annotations
 
 import ast
+import inspect
 import math
 import operator
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +20,7 @@ from ..compiler import functions as f
 from ..errors import DownslopeError, RunError, SettingError, nearest
 from ..user_code import where
 from .surface import Box, Point, Surface
-from .surfaces import SURFACES, by_name
+from .surfaces import FAMILIES, SURFACES, by_name
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     name: getattr(f, name)
@@ -37,6 +41,7 @@ Value = Callable[[Any, Any], Any]
 def read(text: str, *, domain: Box | None = None, start: Point | None = None) -> Surface:
     """A surface by its name, by a file and function, `my_surfaces.py:bowl`, or by an expression of x and y.
 
+    Families take their settings in brackets: `quadratic(condition=1000, angle=20)`, `noisy-quadratic(0.5)`.
     A function in a file takes x and y and is written with torch's or downslope's functions; the file is run, as any
     Python file. An expression is never run as Python: it is parsed and made of + - * / **, comparisons inside where(),
     pi, e and the functions of FUNCTIONS. The domain of an own surface is [-5, 5] twice, its start at 0.7 and 0.6 of the
@@ -45,6 +50,8 @@ def read(text: str, *, domain: Box | None = None, start: Point | None = None) ->
         path, _, name = text.rpartition(":")
         function = _from_file(Path(path), name)
         formula, source = text, path
+    elif family := re.fullmatch(rf"\s*({'|'.join(FAMILIES)})\s*\((.*)\)\s*", text.replace("_", "-")):
+        return _changed(_of_family(text, *family.groups()), domain, start)
     elif text.strip().replace("-", "").replace("_", "").isalnum() and text.strip() not in ("x", "y"):
         return _changed(by_name(text), domain, start)
     else:
@@ -53,6 +60,24 @@ def read(text: str, *, domain: Box | None = None, start: Point | None = None) ->
     found = Surface(formula if len(formula) < 60 else "own", function, formula, box, (), start or _corner(box), source)
     _check(found)
     return _with_minimum(found)
+
+
+def _of_family(text: str, name: str, inside: str) -> Surface:
+    """The surface that a call such as `quadratic(1000, angle=20)` names."""
+    make = FAMILIES[name]
+    known = list(inspect.signature(make).parameters)
+    given: dict[str, float] = {}
+    for place, part in enumerate(word for word in inside.split(",") if word.strip()):
+        key, equals, value = (each.strip() for each in part.rpartition("="))
+        key = key if equals else known[place] if place < len(known) else ""
+        try:
+            given[key] = float(value)
+        except ValueError:
+            key = ""
+        if key not in known:
+            usual = ", ".join(f"{k}={p.default:g}" for k, p in inspect.signature(make).parameters.items())
+            raise SettingError(f"{text!r}: {part.strip()!r} is no setting of {name}; it takes {name}({usual})")
+    return make(**given)
 
 
 def _corner(box: Box) -> Point:

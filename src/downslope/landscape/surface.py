@@ -12,6 +12,11 @@ from torch import Tensor
 
 from ..errors import SettingError
 
+TITLES = {
+    "three-hump-camel": "Three-hump camel", "six-hump-camel": "Six-hump camel", "goldstein-price": "Goldstein-Price",
+    "styblinski-tang": "Styblinski-Tang", "mccormick": "McCormick", "levy-13": "Lévi N. 13",
+    "dixon-price": "Dixon-Price", "bump": "A small bump on a slope",
+}  # fmt: skip
 Point = tuple[float, float]
 Box = tuple[Point, Point]
 
@@ -43,6 +48,13 @@ class Surface:
         for low, high in self.domain:
             if not (math.isfinite(low) and math.isfinite(high) and low < high):
                 raise SettingError(f"{self.name}: domain from {low:g} to {high:g}; give a low and a higher end")
+
+    @property
+    def title(self) -> str:
+        """The name as people write it."""
+        if not self.name.replace("-", "").isalnum():
+            return self.name  # an expression, or a function in a file
+        return TITLES.get(self.name, self.name.replace("-", " ").capitalize())
 
     def __call__(self, x: Any, y: Any) -> Any:
         return self.function(x, y)

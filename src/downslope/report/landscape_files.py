@@ -20,7 +20,7 @@ from ..landscape.network import Network
 from ..training.data import Data
 from ..training.files import guard, pretty, write_atomic
 from ..training.task import Task, by_name
-from .colours import BLUE, ORANGE, Style
+from .colours import BLUE, COLOURS, ORANGE, Style
 from .landscape_layers import frames, strip
 from .landscape_png import between
 from .surface_frames import gif, mp4
@@ -229,7 +229,7 @@ def write_layers(task: str, run: Path | None, folder: Path) -> list[Path]:
     record = [{k: v for k, v in dataclasses.asdict(b).items() if k != "points"} for b in found]
     contents: dict[str, str | bytes] = {
         "layers.png": strip(found, classes.numpy(), title),
-        "layers.gif": gif(moving),
+        "layers.gif": gif(moving, keep=COLOURS),
         "layers.json": pretty({"task": task, "layers": record}),
     }
     film = mp4(moving)

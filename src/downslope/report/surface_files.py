@@ -38,7 +38,7 @@ def write_surface(
     sentence = f"{surface.formula}. {surface.source}."
     contents: dict[str, str | bytes] = {
         "surface.png": picture(ground, tracks, sentence),
-        "surface.gif": gif(moving),
+        "surface.gif": gif(moving, keep=[track.style.colour for track in tracks]),
         "surface.html": page(ground, tracks, sentence, table(walks)),
         "paths.json": pretty(numbers(surface, walks)),
     }
@@ -57,7 +57,9 @@ def drawn(surface: Surface, walks: list[Walk], grid: int) -> tuple[Ground, list[
     floor = None
     if surface.minima:
         floor = min(float(surface(*point)) for point in surface.minima)
-    ground = Ground(surface.name, x, y, z, surface.log, surface.minima, floor, start=tuple(walks[0].points[0].tolist()))
+    ground = Ground(
+        surface.title, x, y, z, surface.log, surface.minima, floor, start=tuple(walks[0].points[0].tolist())
+    )
     return ground, [Track(w.label, style(w.name), w.points.numpy(), w.values.numpy()) for w in walks]
 
 

@@ -14,12 +14,13 @@ import numpy as np
 
 from .surface_scene import Ground, Scene, Track
 
-WIDTH, HEIGHT = 560, 420
+WIDTH, HEIGHT = 640, 480
 FINE = 2  # drawn so many times larger, then made smaller, for smooth lines
 FRAMES = 200
 MILLISECONDS = 40  # a frame, as in the classic animations
 REST = 30  # frames' time that the last one stays
-COLOURS = 96
+GROUND = 128  # colours of a GIF, which has 256, for all but what is kept as it is
+INK = ("#24292f", "#57606a", "#ffffff")
 
 
 def frames(ground: Ground, tracks: Sequence[Track], count: int | None = None) -> Iterator[np.ndarray]:
@@ -125,18 +126,32 @@ def _stars(picture: Any, scene: Scene) -> None:
         ImageDraw.Draw(picture).polygon(points, fill="#24292f", outline="white")
 
 
-def gif(pictures: Sequence[np.ndarray], milliseconds: int = MILLISECONDS) -> bytes:
-    """An animated GIF that loops and rests at its end; one palette, so that the ground stays still."""
+def gif(pictures: Sequence[np.ndarray], milliseconds: int = MILLISECONDS, keep: Sequence[str] = ()) -> bytes:
+    """An animated GIF that loops and rests at its end; one palette, so that the ground stays still, in which the
+    colours of `keep` are exactly themselves."""
     from PIL import Image
 
     images = [Image.fromarray(p) for p in pictures]
-    looks = np.concatenate([pictures[0], pictures[len(pictures) // 2], pictures[-1]])
-    palette = Image.fromarray(looks).quantize(COLOURS, method=Image.Quantize.MEDIANCUT)
+    palette = _palette(np.concatenate([pictures[0], pictures[len(pictures) // 2], pictures[-1]]), keep)
     made = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
     content = io.BytesIO()
     times = [milliseconds] * (len(made) - 1) + [milliseconds * REST]
     made[0].save(content, "GIF", save_all=True, append_images=made[1:], duration=times, loop=0, optimize=False)
     return content.getvalue()
+
+
+def _palette(looks: np.ndarray, keep: Sequence[str]) -> Any:
+    """An image whose palette has each colour to keep, on its way to white as at the rims of lines, and the ground's."""
+    from PIL import Image, ImageColor
+
+    exact = [np.array(ImageColor.getrgb(colour)) for colour in dict.fromkeys([*keep, *INK])]
+    mixed = [(share * c + (1 - share) * 255).round() for c in exact for share in (1, 0.75, 0.5, 0.25)]
+    colours = np.unique(np.array(mixed, int), axis=0)[: 256 - GROUND]
+    ground = Image.fromarray(looks).quantize(256 - len(colours), method=Image.Quantize.MEDIANCUT)
+    found = np.array((ground.getpalette() or [])[: 3 * 256], int).reshape(-1, 3)[: 256 - len(colours)]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(np.concatenate([colours, found]).ravel().tolist())
+    return palette
 
 
 def mp4(pictures: Sequence[np.ndarray], milliseconds: int = MILLISECONDS) -> bytes | None:

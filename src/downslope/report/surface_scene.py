@@ -13,6 +13,7 @@ from .colours import Style
 from .png_parts import FAINT, TEXT, cut, plain
 
 DECADES = 5  # of heights that a log scale shows above the lowest
+ROOM = np.array([0.94, 0.93])  # of the picture, that the surface may fill
 PALE = 0.42  # how much white is in the colours of the ground, so that paths stand out
 
 
@@ -88,19 +89,60 @@ class Scene:
         figure = Figure(figsize=(width / 100, height / 100), dpi=100, facecolor="white")
         canvas = FigureCanvasAgg(figure)
         scale = width / 1280
-        axes: Any = figure.add_axes((-0.14, -0.19, 1.24, 1.2), projection="3d", computed_zorder=False)
+        axes: Any = figure.add_axes((0, 0, 1, 1), projection="3d", computed_zorder=False)
         axes.set_proj_type("ortho")
         axes.view_init(elev=elevation, azim=turn)
         self.box = np.array([1.0, 1.0, 0.62])
-        axes.set_box_aspect(self.box, zoom=0.93)
+        axes.set_box_aspect(self.box)
         self._draw(axes)
         axes.set_axis_off()
+        self._size = (width, height)
+        self._fit(axes)
         if words:
             figure.text(0.02, 0.975, plain(ground.title), fontsize=20 * scale, color=TEXT, va="top")
             self._legend(figure, tracks, scale)
+        axes.apply_aspect()
+        self._matrix, self._data = axes.get_proj(), axes.transData
+        self._contours(figure)
         canvas.draw()
         self.pixels = np.asarray(canvas.buffer_rgba())[..., :3].copy()
-        self._matrix, self._data, self._size = axes.get_proj(), axes.transData, (width, height)
+
+    def _contours(self, figure: Any) -> None:
+        """Lines of equal height, where nothing stands before them."""
+        from contourpy import contour_generator
+        from matplotlib.collections import LineCollection
+        from matplotlib.transforms import IdentityTransform
+
+        h = self.ground.height(self.ground.z)
+        if not (np.isfinite(h).all() and float(h.max()) > 0):
+            return
+        made = contour_generator(self.ground.x, self.ground.y, h)
+        found: list[np.ndarray] = []
+        for level in np.linspace(0.04, 0.96, 16):
+            for line in map(np.asarray, made.lines(level)):
+                heights = np.full(len(line), level + 0.004)
+                seen = self.seen(line, heights)
+                pixels = self.project(line, heights)
+                pixels[:, 1] = self._size[1] - pixels[:, 1]
+                pairs = np.stack([pixels[:-1], pixels[1:]], 1)
+                found += [*pairs[seen[:-1] & seen[1:]]]
+        lines = LineCollection(found, colors="white", linewidths=0.9, alpha=0.55, capstyle="round")
+        lines.set_transform(IdentityTransform())
+        figure.add_artist(lines)
+
+    def _fit(self, axes: Any) -> None:
+        """Make the axes as large as the whole surface has room, and put its middle in the middle."""
+        x, y = np.meshgrid(self.ground.x, self.ground.y)
+        points = np.stack([x.ravel(), y.ravel()], -1)
+        heights = np.nan_to_num(self.ground.height(self.ground.z)).ravel()
+        axes.apply_aspect()
+        self._matrix, self._data = axes.get_proj(), axes.transData
+        pixels = self.project(points, heights) / self._size
+        low, high = pixels.min(0), pixels.max(0)
+        scale = float(min(ROOM / (high - low)))
+        middle = (low + high) / 2
+        left, bottom = 0.5 - scale * middle[0], 0.5 - scale * (1 - middle[1])
+        axes.set_position((left, bottom, scale, scale))
 
     def _draw(self, axes: Any) -> None:
         g = self.ground
@@ -112,9 +154,6 @@ class Scene:
         axes.plot_surface(
             x, y, h, facecolors=colours, rstride=1, cstride=1, linewidth=0, antialiased=False, shade=False
         )
-        levels = np.linspace(0.04, 0.96, 16)
-        if np.isfinite(h).all() and float(h.max()) > 0:
-            axes.contour(x, y, h, levels=levels, colors="white", linewidths=0.9, alpha=0.55)
         axes.set_xlim(g.x[0], g.x[-1])
         axes.set_ylim(g.y[0], g.y[-1])
         axes.set_zlim(0, 1)
