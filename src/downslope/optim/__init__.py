@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import SettingError, nearest
+from .backward import fuse_backward
 from .base import Optimizer
 from .classes import CLASSES, TORCH
 from .make import optimizer
@@ -31,4 +32,4 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"downslope.optim has no optimizer {name!r}; {nearest(name, CLASSES)}")
 
 
-__all__ = ["OPTIMIZERS", "TORCH", "Optimizer", "Route", "by_name", "for_model", "optimizer", *CLASSES]
+__all__ = ["OPTIMIZERS", "TORCH", "Optimizer", "Route", "by_name", "for_model", "fuse_backward", "optimizer", *CLASSES]

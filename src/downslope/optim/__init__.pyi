@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
 from ..schedules import Plateau, Schedule
+from .backward import fuse_backward as fuse_backward
 from .base import Optimizer as Optimizer
 from .classes import Torch
 from .route import Route as Route
