@@ -26,7 +26,8 @@ NEXT = tuple(
     )
 )
 WIDTH, HEIGHT = 4.2, 3.3  # inches of a panel
-SHADES = 255  # colours of the file, a third of its size
+SHADES = (255, 128, 64)  # colours of the file: as many as there is room for
+ROOM = 60_000  # bytes
 
 
 def picture(found: Sequence[panels.Panel]) -> bytes:
@@ -49,8 +50,11 @@ def _small(png: bytes) -> bytes:
 
     image = Image.open(io.BytesIO(png)).convert("RGB")
     image = image.resize((image.width * 5 // 8, image.height * 5 // 8), Image.Resampling.LANCZOS)
-    out = io.BytesIO()
-    image.quantize(SHADES, dither=Image.Dither.NONE).save(out, "png", optimize=True)
+    for shades in SHADES:
+        out = io.BytesIO()
+        image.quantize(shades, dither=Image.Dither.NONE).save(out, "png", optimize=True)
+        if out.tell() < ROOM:
+            break
     return out.getvalue()
 
 

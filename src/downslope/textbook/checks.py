@@ -127,7 +127,7 @@ def number(value: float) -> str:
     """A figure for people: four significant digits, without an exponent where it can be read without."""
     if value == 0 or 1e-4 <= abs(value) < 1e6:
         return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
-    return f"{value:.2e}"
+    return f"{value:.3g}"
 
 
 def shown(found: Span) -> str:

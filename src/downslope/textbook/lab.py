@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 
+from ..errors import RunError
 from ..race.alone import run_alone
 from ..race.batched import run_batch, way
 from ..race.common import Common
 from ..race.trial import Record, Setting, Trial, settings
 from ..training.data import Data, Part
 from ..training.task import Task
+
+TUNING = (1000, 1001, 1002)
+"""Seeds that settings are chosen on, so that the choice is not part of the result."""
 
 
 def runs(
@@ -42,6 +47,32 @@ def runs(
         found = (run_alone(task, data, common, trial) for trial in flat)
     by_key = {Trial.from_json(record["trial"]).key(): record for record in found}
     return [[by_key[trial.key()] for trial in row] for row in asked]
+
+
+def best_rate(
+    task: Task,
+    optimizer: str,
+    rates: Sequence[float],
+    *,
+    what: str = "validation_loss",
+    epochs: int | None = None,
+    batch: int | None = 0,
+    schedule: str = "constant",
+    data: Data | None = None,
+    **fixed: Setting,
+) -> float:
+    """The learning rate with the least mean of `what` at the end, over seeds that are used for nothing else; a rate of
+    which a run diverged is out, and all of them out is an error."""
+    choices = [{"lr": rate, **fixed} for rate in rates]
+    found = runs(task, optimizer, choices, TUNING, epochs=epochs, batch=batch, schedule=schedule, data=data)
+    means = {
+        rate: math.fsum(last(records, what)) / len(records)
+        for rate, records in zip(rates, found)
+        if not any(share(records))
+    }
+    if not means:
+        raise RunError(f"{task.name}: {optimizer} diverged at every rate of {', '.join(map(str, rates))}; try smaller")
+    return min(means, key=lambda rate: means[rate])
 
 
 def curve(records: Sequence[Record], what: str = "train_loss") -> list[list[float]]:

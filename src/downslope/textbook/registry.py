@@ -12,8 +12,24 @@ from .claim import Claim, Evidence
 
 CHAPTERS: dict[str, tuple[str, ...]] = {
     "The learning rate": ("lr-size",),
-    "Momentum": ("momentum-bump",),
-    "Adaptive rules": ("adam-scale",),
+    "Momentum": ("momentum-bump", "momentum-ravine", "momentum-start", "nag-look-ahead"),
+    "Adaptive rules": (
+        "adagrad-rare-features",
+        "adagrad-stalls",
+        "adadelta-no-rate",
+        "rmsprop-moving-target",
+        "adam-bias-correction",
+        "adam-bounded-step",
+        "adam-scale",
+        "adaptive-sparse",
+        "sgd-against-adam",
+    ),
+    "Batches": ("batch-kinds", "batch-size"),
+    "Where training stands": ("flat-loss", "saddle-by-hessian"),
+    "Gradients": ("probing-weights", "chain-rule"),
+    "What layers do": ("layers-untangle",),
+    "Activations": ("sigmoid-saturates", "relu-dies", "relu-alternatives"),
+    "Inputs and first weights": ("inputs-normalised", "weights-at-start"),
 }
 """What the gallery shows, in its order."""
 

@@ -27,7 +27,9 @@ def judge(claim: Claim, evidence: Evidence) -> Verdict:
     reach = tuple(check(evidence.measures) for check in claim.reach)
     failed, short = _unmet(core), _unmet(reach)
     if failed:
-        return Verdict(NOT_HERE, f"Of what decides it, not seen: {_words(failed)}.", core, reach)
+        seen = tuple(one for one in core + reach if one.outcome == MET)
+        all_the_same = f" Seen all the same: {_words(seen)}." if seen else ""
+        return Verdict(NOT_HERE, f"Of what decides it, not seen: {_words(failed)}.{all_the_same}", core, reach)
     if short:
         return Verdict(LIMITS, f"What decides it was seen ({_words(core)}), but not: {_words(short)}.", core, reach)
     return Verdict(HOLDS, f"Seen: {_words(core + reach)}.", core, reach)

@@ -22,8 +22,9 @@ CLAIM = Claim(
         Above("share of runs past 3 times their first loss at lr 10", 0.5),
     ),
     reach=(Above("epochs with a rising loss at lr 1", "epochs with a rising loss at lr 0.1"),),
-    how="SGD without momentum at four learning rates. A run whose batch loss passes three times its first has exploded "
-    "and ends there. Oscillation is counted as epochs of the eight whose mean training loss is above the epoch before.",
+    how="SGD without momentum at four learning rates. A run whose batch loss passes three times its first has "
+    "exploded and ends there. Oscillation is counted as epochs of the eight whose mean training loss is above the "
+    "epoch before.",
 )
 
 RATES = (0.001, 0.1, 1.0, 10.0)

@@ -24,9 +24,9 @@ CLAIM = Claim(
         Above("share past the bump, sgd at ten times the rate", 0.8),
     ),
     seeds=20,
-    how="A slope with a bump before its minimum. Twenty starts, spread around the surface's own, 250 steps in float64; "
-    "a walk has passed when it ends within 0.3 of the minimum. The limits asked for: little momentum, and whether a "
-    "larger rate alone would do.",
+    how="A slope with a bump before its minimum. Twenty starts, spread around the surface's own, 250 steps in "
+    "float64; a walk has passed when it ends within 0.3 of the minimum. The limits asked for: little momentum, and "
+    "whether a larger rate alone would do.",
 )
 
 WALKERS = {
