@@ -21,7 +21,7 @@ NEXT = tuple(
     Style(colour, dash, marker)
     for colour, dash, marker in zip(
         (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY),
-        ("solid", "dash", "dashdot", "dot", "longdash", "solid", "dash"),
+        ("solid", "dash", "dashdot", "dot", "longdash", "longdashdot", "dash"),
         (*MARKER, "circle"),
     )
 )
@@ -58,13 +58,15 @@ def _small(png: bytes) -> bytes:
     return out.getvalue()
 
 
-def _look(place: int, optimizer: str) -> Style:
-    return style(optimizer) if optimizer else NEXT[place % len(NEXT)]
+def _looks(optimizers: Sequence[str]) -> list[Style]:
+    """Each optimizer's own style; what is none has the next one whose colour no optimizer here has."""
+    own = {style(name).colour for name in optimizers if name}
+    left = iter([look for look in NEXT if look.colour not in own] * 3)
+    return [style(name) if name else next(left) for name in optimizers]
 
 
 def _lines(figure: Any, axes: Any, panel: panels.Lines) -> None:
-    for place, line in enumerate(panel.lines):
-        look = _look(place, line.optimizer)
+    for line, look in zip(panel.lines, _looks([line.optimizer for line in panel.lines])):
         x, mean, low, high = _band(line)
         mark = MARKER[look.marker] if panel.marks else None
         axes.plot(
@@ -103,8 +105,8 @@ def _band(line: panels.Line) -> tuple[np.ndarray, ...]:
 
 def _bars(figure: Any, axes: Any, panel: panels.Bars) -> None:
     spread = np.random.default_rng(0)
-    for place, bar in enumerate(panel.bars):
-        look, found = _look(place, bar.optimizer), interval(bar.values)
+    for place, (bar, look) in enumerate(zip(panel.bars, _looks([bar.optimizer for bar in panel.bars]))):
+        found = interval(bar.values)
         axes.barh(place, found.mean, color=look.colour, height=0.62, alpha=0.55, linewidth=0)
         if len(bar.values) > 1:
             axes.plot(
@@ -158,9 +160,9 @@ def _surface(figure: Any, axes: Any, panel: panels.Surface) -> None:
     x, y, z = (values.numpy() for values in surface.grid(121))
     floor = float(z[np.isfinite(z)].min())
     tracks = []
-    for place, walked in enumerate(panel.walks):
+    for walked, look in zip(panel.walks, _looks([walked.optimizer for walked in panel.walks])):
         points = np.asarray(walked.points, dtype=float)
-        tracks.append(Track(walked.name, _look(place, walked.optimizer), points, np.zeros(len(points))))
+        tracks.append(Track(walked.name, look, points, np.zeros(len(points))))
     start = tuple(tracks[0].points[0]) if tracks else None
     contour(figure, axes, Ground(panel.title, x, y, z, surface.log, surface.minima, floor, start=start), tracks)
     for track in tracks:

@@ -19,7 +19,11 @@ CLAIM = Claim(
     source="Goodfellow, Bengio & Courville 2016, figure 8.1; Lee, Machine Learning 2021, NTU, 'small gradient'",
     task="quadratic",
     core=(
-        Below("fall of the loss from one 40 epochs to the next, share", 0.05),
+        Below(
+            "fall of the loss from one 40 epochs to the next, share",
+            "fall of the loss with a tenth of the rate, share",
+            times=0.5,
+        ),
         Above("length of the gradient at the end over that at a tenth of the rate", 2),
         Above("share of ends that critical_point calls not stationary", 0.5),
     ),
