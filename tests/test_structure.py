@@ -32,10 +32,16 @@ def imported(file: Path) -> list[tuple[str, ...]]:
             path = (*base, *(statement.module or "").split(".")) if statement.module else base
             found += [(*path, name.name) for name in statement.names]
         elif isinstance(statement, ast.ImportFrom) and (statement.module or "").startswith("downslope"):
-            found += [(*statement.module.split(".")[1:], name.name) for name in statement.names]
+            inside = (statement.module or "").split(".")[1:]
+            found += [(*inside, name.name) if inside else _home(name.name) for name in statement.names]
         elif isinstance(statement, ast.Import):
             found += [tuple(n.name.split(".")[1:]) for n in statement.names if n.name.startswith("downslope")]
     return [path for path in found if path]
+
+
+def _home(name: str) -> tuple[str, ...]:
+    """Where a name of the public surface lives: what stands behind `from downslope import train`."""
+    return (*filter(None, downslope._HOME.get(name, ".compiler.functions").split(".")), name)
 
 
 @pytest.mark.parametrize("file", FILES, ids=[str(f.relative_to(SOURCE)) for f in FILES])
