@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +19,7 @@ import downslope
 from downslope.cli import app
 from downslope.diagnose.findings import SYMPTOMS
 from downslope.diagnose.findings.noise import scale
+from downslope.diagnose.probes.batch import Batch
 from downslope.diagnose.probes.origin import origin
 from downslope.diagnose.signals import Signals
 from downslope.training.config import Config
@@ -65,18 +69,96 @@ def test_the_first_operation_that_is_not_finite_is_named() -> None:
     torch.manual_seed(0)
     x, *_ = data()
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 64), Log(), nn.Linear(64, 10))
-    found = origin(model, ((x[:20],), {}))
+    found = origin(model, Batch((x[:20],), {}))
     assert found["operation"].endswith("log") and found["layer"] == "2"
-    assert origin(mlp(), ((x[:20],), {})) == {}
-    assert origin(mlp(), ((x[:20] / 0,), {})) == {"inputs": True}
+    assert origin(mlp(), Batch((x[:20],), {})) == {}
+    assert origin(mlp(), Batch((x[:20] / 0,), {})) == {"inputs": True}
     with torch.no_grad():
         next(model.parameters())[0, 0] = torch.nan
-    assert origin(model, ((x[:20],), {})) == {"weights": ["1.weight"]}
+    assert origin(model, Batch((x[:20],), {})) == {"weights": ["1.weight"]}
 
 
 class Log(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.log(x)
+
+
+class Tall(nn.Module):
+    """Its second layer multiplies by much: beyond float16's range, and nothing to float32."""
+
+    def __init__(self, by: float) -> None:
+        super().__init__()
+        self.flat, self.first, self.last, self.by = nn.Flatten(), nn.Linear(64, 64), nn.Linear(64, 10), by
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.first(self.flat(x)) * self.by
+        return self.last(h) / self.by
+
+
+@pytest.mark.parametrize(
+    "by, dtype, said", [(1e5, torch.float16, True), (1.0, torch.float16, False), (1e5, None, False)]
+)
+def test_overflow_in_half_precision_is_named_with_its_operation(by: float, dtype: Any, said: bool) -> None:
+    torch.manual_seed(0)
+    x, y, *_ = data()
+    model = Tall(by)
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    with downslope.watch(model, optimizer, budget=1.0) as seen:
+        for i in range(8):
+            optimizer.zero_grad()
+            with torch.autocast("cpu", dtype) if dtype is not None else contextlib.nullcontext():
+                loss = F.cross_entropy(model(x[i : i + 20]), y[i : i + 20])
+            loss.backward()
+            optimizer.step()
+        found = seen.report().findings
+    if not said:
+        assert found == []
+        return
+    assert found[0].symptom == "not-finite" and found[0].since_step == 0
+    assert (
+        "overflow in float16, whose largest number is 65,504: Tensor.mul" in found[0].cause
+        and "bfloat16" in found[0].remedy
+    )
+
+
+def test_a_scaler_that_skips_every_step_is_told_and_one_that_finds_its_scale_is_not() -> None:
+    x, y, *_ = data()
+    for always in (True, False):
+        torch.manual_seed(0)
+        model = mlp()
+        optimizer = torch.optim.SGD(model.parameters(), 0.01)
+        scaler = torch.amp.GradScaler("cpu", init_scale=2.0**16)
+        steps: list[int] = []
+        too_large = lambda g, a=always, seen=steps: g * math.inf if a or len(seen) in (3, 4) else g  # noqa: E731
+        next(model.parameters()).register_hook(too_large)
+        with downslope.watch(model, optimizer, budget=1.0) as seen:
+            for i in range(30):
+                steps.append(i)
+                optimizer.zero_grad()
+                scaler.scale(F.cross_entropy(model(x[i : i + 20]), y[i : i + 20])).backward()
+                scaler.step(optimizer)
+                scaler.update()
+            found = seen.report().findings
+        if always:
+            assert [f.symptom for f in found] == ["not-finite"] and "no step was taken in" in found[0].verdict
+        else:
+            assert found == [] and seen.signals.steps == 28
+
+
+def test_masks_of_minus_infinity_are_not_where_it_began() -> None:
+    """Attention masks with it on purpose; a row that is masked whole gives nan in softmax."""
+
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Linear(4, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            scores = self.first(x).masked_fill(x > 0, -math.inf)
+            return torch.softmax(scores * 2.0, -1)
+
+    assert origin(Masked(), Batch((-torch.ones(2, 4),), {})) == {}
+    assert origin(Masked(), Batch((torch.ones(2, 4),), {}))["operation"].endswith("softmax")
 
 
 def test_an_infinite_slope_is_told_from_an_infinite_loss() -> None:

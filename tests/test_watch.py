@@ -18,7 +18,9 @@ import downslope
 from downslope.diagnose.finding import Finding, Report
 from downslope.diagnose.follow import Follower
 from downslope.diagnose.probes import losses
+from downslope.diagnose.probes.around import Around
 from downslope.diagnose.probes.layers import Layers
+from downslope.diagnose.probes.ring import Ring
 from downslope.errors import SettingError
 from findings_cases import Embedded, Recurrent, Residual, Transformer, cnn, data, mlp
 
@@ -78,9 +80,9 @@ def test_watching_and_reporting_change_no_bit(make: Any, optim: Any) -> None:
         if seen is not None:
             assert "switched off" not in str(seen.report())
             for factors in ((0.1, 10.0), ("start", 0.1)):
-                seen._follower.paused = True
+                seen._follower.guard.paused = True
                 seen._rates(factors)  # the forks that a suspicion would ask for
-                seen._follower.paused = False
+                seen._follower.guard.paused = False
         runs.append(([*first, *train(model, optimizer)], everything(model, optimizer)))
         if seen is not None:
             assert len(seen.signals.samples) == 24 and len(seen.signals.layers) == 24
@@ -272,14 +274,17 @@ def test_validation_losses_come_from_the_loss_module_or_from_the_user() -> None:
         assert seen.signals.validation[-1] == (4, 1.5)
 
 
-@pytest.mark.parametrize("probe", ["losses", "norms", "layers"])
+@pytest.mark.parametrize("probe", ["losses", "norms", "layers", "ring"])
 def test_a_probe_that_fails_is_switched_off_and_said(probe: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*args: Any, **kwargs: Any) -> Any:
         raise ZeroDivisionError("as planned")
 
-    target = {"losses": (Follower, "_read_loss"), "norms": (Follower, "_norms_after"), "layers": (Layers, "_layer")}[
-        probe
-    ]
+    target = {
+        "losses": (Follower, "_read_loss"),
+        "norms": (Around, "after_step"),
+        "layers": (Layers, "_layer"),
+        "ring": (Ring, "begin"),
+    }[probe]
     monkeypatch.setattr(*target, broken)
     model = mlp()
     optimizer = torch.optim.Adam(model.parameters())
@@ -373,7 +378,7 @@ def test_probes_look_less_often_when_they_would_cost_too_much() -> None:
         model = mlp()
         optimizer = torch.optim.Adam(model.parameters())
         with downslope.watch(model, optimizer, budget=budget) as seen:
-            seen._follower.budget.grace = 0.0
+            seen._follower.guard.budget.grace = 0.0
             train(model, optimizer, 40)
             looks[budget] = len(seen.signals.samples)
             report = seen.report()

@@ -131,6 +131,7 @@ class Signals:
         self.counts: Counter[str] = Counter()
         self.not_finite: dict[str, Any] | None = None
         self.trial: Any = None  # forks a few runs with other learning rates: see probes/trial.py; None: cannot
+        self.inquest: Any = None  # replays the spike of a step: see forensics.py; None: cannot
 
     @property
     def steps(self) -> int:
@@ -146,6 +147,13 @@ class Signals:
     def remember_dead(self, name: str, rows: Any) -> None:
         """Which rows of a weight got no gradient at this sample."""
         self.dead.setdefault(name, deque(maxlen=10)).append(rows)
+
+    def clipped_to(self) -> float | None:
+        """The norm that the loop clips gradients to before the step; None if it does not, or to no one bound."""
+        found = [x.after_clip for x in self.samples if x.before_clip > 1.001 * x.after_clip]
+        if len(found) < max(3, len(self.samples) // 50) or max(found) > 1.01 * min(found):
+            return None
+        return median(found)
 
     # ---- numbers that several findings use
 

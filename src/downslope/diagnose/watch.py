@@ -12,6 +12,7 @@ from torch import nn
 from ..errors import SettingError
 from .finding import Report
 from .follow import Follower
+from .forensics import inquire
 from .probes.schedulers import schedulers
 
 _open: weakref.WeakKeyDictionary[Any, weakref.ref[Follower]] = weakref.WeakKeyDictionary()
@@ -35,9 +36,9 @@ class Watch:
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, budget: float = 0.02, loss: Any = None):
         _check(model, optimizer, budget, loss)
-        self._follower = Follower(model, optimizer, float(budget), loss)
+        self._follower = Follower(_bare(model), optimizer, float(budget), loss)
         self.signals = self._follower.signals
-        self.signals.trial = self._rates
+        self.signals.trial, self.signals.inquest = self._rates, self._inquest
         _open[optimizer] = weakref.ref(self._follower)
 
     def report(self) -> Report:
@@ -47,14 +48,15 @@ class Watch:
         from .findings import judge
 
         seen, s = self._follower, self.signals
-        seen.paused = True
+        seen.guard.paused = True
+        seen.trial.answers.clear()
         try:
             self._state()
             found, failed = judge(s)
-            notes = [*seen.notes, *self._notes(), *failed]
+            notes = [*seen.guard.notes, *self._notes(), *failed]
         finally:
-            seen.paused = False
-        return Report(found, s.steps, seen.budget.overhead, seen.budget.allowed, notes)
+            seen.guard.paused = False
+        return Report(found, s.steps, seen.guard.budget.overhead, seen.guard.budget.allowed, notes)
 
     def validation(self, loss: float | torch.Tensor) -> None:
         """Tell the loss on the validation data, after it was scored: what overfitting is judged by."""
@@ -70,7 +72,7 @@ class Watch:
 
     def close(self) -> None:
         """Take all hooks away. What was seen stays; `report()` may be called after."""
-        if not self._follower.closed:
+        if not self._follower.guard.closed:
             self._follower.close()
         _open.pop(self._follower.optimizer, None)
 
@@ -94,8 +96,17 @@ class Watch:
         try:
             return self._follower.trial.rates(factors)
         except Exception as error:
-            self._follower.notes.append(f"forked runs failed ({type(error).__name__}: {error})")
+            self._follower.guard.note(f"forked runs failed ({type(error).__name__}: {error})")
             return None
+
+    def _inquest(self, step: int) -> Any:
+        seen = self._follower
+        if seen.ring.spike is None or seen.ring.spike.step != step:
+            return "the steps before it were not kept" if seen.ring.usable else "a copy of the model is too large"
+        try:
+            return inquire(seen.ring.spike, seen.model, seen.optimizer, self.signals.clipped_to())
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
 
     def _notes(self) -> list[str]:
         from .findings.noise import note
@@ -111,6 +122,12 @@ class Watch:
             found.append(f"process {rank} of {size}: losses and batches are those of its own share")
         words = note(s)
         return [*found, words] if words else found
+
+
+def _bare(model: nn.Module) -> nn.Module:
+    """The model inside DistributedDataParallel: its forks and replays must not wait for other processes."""
+    wrappers = (nn.parallel.DistributedDataParallel, nn.DataParallel)
+    return model.module if isinstance(model, wrappers) else model
 
 
 def _check(model: Any, optimizer: Any, budget: Any, loss: Any) -> None:

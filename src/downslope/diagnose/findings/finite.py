@@ -6,6 +6,8 @@ from ..finding import Finding
 from ..signals import Signals
 from .reach import listed
 
+LARGEST = {"float16": "65,504", "bfloat16": "3.4e38"}
+
 
 def judge(s: Signals) -> Finding | None:
     """The first loss or gradient that was not finite, with the operation and layer that a replay found."""
@@ -27,10 +29,18 @@ def judge(s: Signals) -> Finding | None:
         remedy = "lower the learning rate, warm it up, or clip the gradient"
     elif found.get("operation"):
         at = f" in {found['layer']}" if found["layer"] else ""
-        cause = f"{found['operation']}{at} makes it from finite inputs, the largest {found['largest_input']:.3g}"
+        made = f"{found['operation']}{at} makes it from finite inputs, the largest {found['largest_input']:.3g}"
+        largest = LARGEST.get(found.get("dtype", ""))
+        cause = made if largest is None else f"overflow in {found['dtype']}, whose largest number is {largest}: {made}"
         remedy = (
-            "keep its inputs in its range: add a small constant, clamp, or scale them; in half precision, use bfloat16"
+            "keep its inputs in its range: add a small constant, clamp, or scale them"
+            if largest is None
+            else f"bfloat16 or float32 for {found['layer'] or 'that operation'}, or a norm or smaller weights before it"
         )
+    elif found.get("skipped"):
+        what = f"no step was taken in {found['skipped']} backward passes, as {what}"
+        cause = "gradients overflow in half precision at every scale that the GradScaler has come down to"
+        remedy = "bfloat16, which has float32's range; or a lower loss scale to begin with, a norm, smaller weights"
     elif found["where"] == "gradient":
         cause = "a slope that is infinite, such as that of sqrt or norm at 0, or a gradient that overflowed"
         remedy = "add a small constant inside sqrt, norm or a division"

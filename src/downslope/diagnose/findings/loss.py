@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from statistics import median
+from typing import Any
 
 import numpy as np
 
 from ..finding import Finding
+from ..forensics import Cause, Inquest
 from ..signals import Signals
 
 TIMES = 3.0
@@ -39,37 +41,61 @@ def exploding(s: Signals) -> Finding | None:
 def spikes(s: Signals) -> Finding | None:
     """The loss jumps far above its level, again and again, in a run that goes well otherwise.
 
-    Causes are ranked: gradients that grew before it against a second moment that was stale; one bad batch that is high
-    and gone; steps too large, after which it stays high for a while."""
+    Its causes are ranked by a replay of the highest one, where the steps before it were kept."""
     found = [x for x in s.spikes if x["step"] > 0.1 * s.steps]
     if len(found) < 1 or s.steps < 60 or s.end() > s.start():
         return None
     worst = max(found, key=lambda x: x["loss"] - x["usual"])
     if worst["loss"] < 3 * worst["usual"] or worst["loss"] < s.start():
         return None
+    asked = s.inquest(worst["step"]) if s.inquest is not None else None
+    causes = getattr(asked, "causes", None) or _guessed(s, worst)
+    evidence = {"spikes": [(x["step"], x["loss"], x["usual"]) for x in found], "before": worst["before"][-10:]}
+    return Finding(
+        "loss-spikes",
+        f"{len(found)} spike{'s' * (len(found) > 1)} in the loss, the highest at step {worst['step']}: "
+        f"{worst['loss']:.3g} after {worst['usual']:.3g}",
+        causes[0].words,
+        causes[0].remedy,
+        since_step=found[0]["step"],
+        confidence=0.9 if isinstance(asked, Inquest) and asked.causes else 0.6,
+        severe=False,
+        alternatives=tuple(cause.words for cause in causes[1:]),
+        evidence=evidence | (asked.figures if isinstance(asked, Inquest) else {}),
+        tried=_told(asked),
+    )
+
+
+def _guessed(s: Signals, worst: dict[str, Any]) -> list[Cause]:
+    """Causes ranked by what was seen of the steps before, where the spike cannot be replayed."""
     at = worst["step"]
     after = [x for x in list(s.loss)[at + 1 : at + 4] if math.isfinite(x)]
     returned = bool(after) and max(after) < worst["usual"] + 0.5 * (worst["loss"] - worst["usual"])
     stale = max((x.get("staleness", math.nan) for x in worst["before"][-5:]), default=math.nan)
     moved = [x.get("update", math.nan) for x in worst["before"] if math.isfinite(x.get("update", math.nan))]
     leap = moved[-1] / median(moved) if len(moved) > 3 else math.nan
-    ranked = [
-        (np.nan_to_num(stale) / 100, "the second moment was stale: gradients had been small, then grew at once",
+    shares = float(np.nan_to_num(stale) / 100), float(np.nan_to_num(leap) / 5), 2.0 if returned else 0.1
+    words = (
+        ("stale second moment", "the second moment was stale: gradients had been small, then grew at once",
          "a lower beta2 (0.95), or clip the gradient by its norm"),
-        (np.nan_to_num(leap) / 5, "the step before it was far longer than usual: the learning rate is at its edge",
+        ("learning rate", "the step before it was far longer than usual: the learning rate is at its edge",
          "lower the learning rate, or clip the gradient by its norm"),
-        (2.0 if returned else 0.1, "a bad batch: it is high for that batch alone, and back at once",
+        ("bad batch", "a bad batch: it is high for that batch alone, and back at once",
          f"look at the samples of step {at}: labels, scale, missing values; or clip the gradient"),
-    ]  # fmt: skip
-    ranked.sort(key=lambda x: -x[0])
-    return Finding(
-        "loss-spikes",
-        f"{len(found)} spikes in the loss, the highest at step {at}: {worst['loss']:.3g} after {worst['usual']:.3g}",
-        ranked[0][1],
-        ranked[0][2],
-        since_step=found[0]["step"],
-        confidence=0.7,
-        severe=False,
-        alternatives=tuple(text for _, text, _ in ranked[1:]),
-        evidence={"spikes": [(x["step"], x["loss"], x["usual"]) for x in found], "before": worst["before"][-10:]},
-    )
+    )  # fmt: skip
+    return sorted((Cause(name, share, *rest) for share, (name, *rest) in zip(shares, words)), key=lambda c: -c.share)
+
+
+def _told(asked: Any) -> str | None:
+    """What the replay said, in the figures of its experiments."""
+    if not isinstance(asked, Inquest):
+        return None if asked is None else f"not replayed: {asked}"
+    said = {
+        "other_batches_at_the_same_weights": "other batches at the same weights",
+        "at_0.3_of_the_rate": "at 0.3 of the rate before",
+        "without_the_batch_before": "without the batch before",
+        "with_a_fresh_second_moment": "with a second moment that knows the gradient",
+        "in_float32": "in float32",
+    }
+    found = [f"{words} {asked.figures[key]:.3g}" for key, words in said.items() if key in asked.figures]
+    return f"replayed, the spike of {asked.figures['spike']:.3g} is: {'; '.join(found)}"

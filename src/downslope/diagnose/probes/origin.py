@@ -5,6 +5,8 @@ operation."""
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from typing import Any
 
 import torch
@@ -12,12 +14,15 @@ from torch import nn
 from torch.overrides import TorchFunctionMode, resolve_name
 
 from ... import rng
+from .batch import Batch, tensors
 
 QUIET = ("__get__", "size", "dim", "__repr__", "isfinite", "register_hook")
+MASKS = ("masked_fill", "masked_fill_", "full", "full_like", "new_full", "fill_", "where")
+"""Make minus infinity on purpose, for softmax to make it zero."""
 
 
-class _First(TorchFunctionMode):
-    """Remembers the first operation with finite inputs whose output is not."""
+class First(TorchFunctionMode):
+    """Remembers the first operation with finite inputs whose output is not, and the layer of `path` it stands in."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,48 +34,56 @@ class _First(TorchFunctionMode):
         name = resolve_name(func) or getattr(func, "__name__", "?")
         if self.found is None and not name.endswith(QUIET):
             with torch._C.DisableTorchFunction():
-                bad = any(not _finite(t) for t in tensors(out))
-                clean = bad and all(_finite(t) for t in tensors((args, kwargs)))
-            if clean:
+                worse = any(not _finite(t) for t in tensors(out)) and _worse(out, (args, kwargs), name)
+            if worse:
                 self.found = {"operation": name.removeprefix("torch."), "layer": self.path[-1] if self.path else ""}
                 numbers = [t.detach().abs().max().item() for t in tensors(args) if t.numel() and t.is_floating_point()]
-                self.found["largest_input"] = max(numbers, default=0.0)
+                made = next(t for t in tensors(out) if not _finite(t)).dtype
+                self.found |= {"largest_input": max(numbers, default=0.0), "dtype": str(made).removeprefix("torch.")}
         return out
 
 
-def tensors(value: Any) -> list[torch.Tensor]:
-    """All tensors in nested lists, tuples and dictionaries, or in an output object that is one of these."""
-    if isinstance(value, torch.Tensor):
-        return [value]
-    if isinstance(value, dict):
-        return [t for v in value.values() for t in tensors(v)]
-    if isinstance(value, list | tuple):
-        return [t for v in value for t in tensors(v)]
-    return []
+def _worse(out: Any, given: Any, name: str) -> bool:
+    """Is there in the output what was not in the input: nan or infinity, or minus infinity that masks nothing?"""
+    (wrong, low), (was_wrong, was_low) = _kinds(out), _kinds(given)
+    return not was_wrong and (wrong or (low and not was_low and not name.endswith(MASKS)))
+
+
+def _kinds(value: Any) -> tuple[bool, bool]:
+    """(nan or infinity, minus infinity) in any of the tensors."""
+    found = [t.detach() for t in tensors(value) if not _finite(t)]
+    wrong = any(bool((t.isnan() | t.isposinf()).any()) if t.is_floating_point() else True for t in found)
+    return wrong, any(t.is_floating_point() and bool(t.isneginf().any()) for t in found)
 
 
 def _finite(t: torch.Tensor) -> bool:
     return not (t.is_floating_point() or t.is_complex()) or bool(t.detach().isfinite().all())
 
 
-def origin(model: nn.Module, batch: tuple[Any, Any] | None) -> dict[str, Any]:
+def origin(model: nn.Module, batch: Batch | None) -> dict[str, Any]:
     """What was not finite first: `inputs`, `weights` (by name), or an `operation` in a `layer`; {} if all is finite."""
     bad = [name for name, p in model.named_parameters() if not _finite(p)]
     if bad:
         return {"weights": bad[:4]}
     if batch is None:
         return {}
-    args, kwargs = batch
-    if any(not _finite(t) for t in tensors((args, kwargs))):
+    if any(not _finite(t) for t in batch.tensors):
         return {"inputs": True}
+    return first(model, batch) or {}
+
+
+def first(model: nn.Module, batch: Batch) -> dict[str, Any] | None:
+    """The first operation of a forward pass that makes what is not finite of what is; None if there is none."""
     buffers = {name: b.clone() for name, b in model.named_buffers()}
-    first, handles = _First(), []
+    seen, handles = First(), []
     for name, module in model.named_modules():
-        handles.append(module.register_forward_pre_hook(lambda m, a, name=name: first.path.append(name)))
-        handles.append(module.register_forward_hook(lambda m, a, o: first.path.pop() and None, always_call=True))
+        handles.append(module.register_forward_pre_hook(lambda m, a, name=name: seen.path.append(name)))
+        handles.append(module.register_forward_hook(lambda m, a, o: seen.path.pop() and None, always_call=True))
     try:
-        with torch.no_grad(), rng.kept(), first:
-            model(*args, **kwargs)
+        with torch.no_grad(), rng.kept(), _uncompiled(), seen:
+            if batch.state is not None:
+                torch.set_rng_state(batch.state)
+            batch.through(model, exact=True)
     finally:
         for handle in handles:
             handle.remove()
@@ -78,4 +91,11 @@ def origin(model: nn.Module, batch: tuple[Any, Any] | None) -> dict[str, Any]:
             for name, b in model.named_buffers():
                 if name in buffers:
                     b.copy_(buffers[name])
-    return first.found or {}
+    return seen.found
+
+
+def _uncompiled() -> Any:
+    """A compiled model runs operation by operation inside; where nobody has imported the compiler nothing is."""
+    if "torch._dynamo" not in sys.modules:
+        return contextlib.nullcontext()
+    return torch.compiler.set_stance("force_eager")

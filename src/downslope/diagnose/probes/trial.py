@@ -15,8 +15,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..whatif import Verdict, learning_rates, what_if
+from .batch import Batch, Known, tensors
 from .losses import Found
-from .origin import tensors
 
 LOSSES = {
     "classes": lambda out, y, dim: F.cross_entropy(out.movedim(dim, 1) if out.ndim > 1 else out, y),
@@ -34,8 +34,9 @@ class Trial:
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer):
         self.model, self.optimizer = model, optimizer
-        self.batches: deque[tuple[Any, Any, str, torch.Tensor, int]] = deque(maxlen=KEPT)
+        self.batches: deque[Known] = deque(maxlen=KEPT)
         self.usable: bool | None = None
+        self.place = 0  # of the scores, among the tensors that the model gives
         self.answers: dict[tuple[Any, ...], Verdict | None] = {}
         self.start: dict[str, torch.Tensor] | None = None
         self.top = 0.0  # the highest learning rate so far
@@ -43,18 +44,23 @@ class Trial:
         if whole <= START and not optimizer.state:
             self.start = {k: v.detach().clone() for k, v in model.state_dict().items() if isinstance(v, torch.Tensor)}
 
-    def keep(self, batch: tuple[Any, Any] | None, output: Any, found: Found) -> None:
-        """Take a batch, if a step could be made from it."""
-        if batch is None or found.targets is None or found.kind not in LOSSES or self.usable is False:
-            return
+    def known(self, batch: Batch | None, output: Any, found: Found | None, value: float) -> Known | None:
+        """The batch with its loss, if a step could be made from it."""
+        if batch is None or found is None or found.targets is None or found.kind not in LOSSES or self.usable is False:
+            return None
         if self.usable is None:
-            self.usable = _same(output, found)
+            at = _place(output, found)
+            self.usable, self.place = at is not None, at or 0
             if not self.usable:
-                return
-        size = sum(t.numel() * t.element_size() for t in tensors(batch))
-        if size * KEPT > BYTES and len(self.batches) * size > BYTES:
+                return None
+        return Known(
+            **vars(batch), kind=found.kind, targets=found.targets, dim=found.dim, place=self.place, value=value
+        )
+
+    def keep(self, batch: Known) -> None:
+        if batch.bytes * KEPT > BYTES and len(self.batches) * batch.bytes > BYTES:
             self.batches.popleft()
-        self.batches.append((*batch, found.kind, found.targets, found.dim))
+        self.batches.append(batch)
 
     def rates(self, factors: tuple[Any, ...]) -> Verdict | None:
         """What comes of the learning rate times each factor, from here, or after a first "start", from the weights that
@@ -89,24 +95,30 @@ class Trial:
         return model, optimizer
 
 
-def _same(output: Any, found: Found) -> bool:
-    """Is the output of the model what the loss took?"""
-    if not isinstance(output, torch.Tensor) or found.scores is None or output.shape != found.scores.shape:
-        return False
+def _place(output: Any, found: Found) -> int | None:
+    """Which of the tensors that the model gives the loss took; None if it took none as it is."""
+    if found.scores is None:
+        return None
+    wanted = found.scores.detach().float()
     with torch.no_grad():
-        out = output.detach()
-        own = F.log_softmax(out, found.dim) if found.kind == "classes" else out
-        return bool(torch.allclose(own.float(), found.scores.detach().float(), rtol=1e-3, atol=1e-4))
+        for i, out in enumerate(tensors(output)):
+            if out.shape != wanted.shape or not out.is_floating_point():
+                continue
+            own = F.log_softmax(out.detach().float(), found.dim) if found.kind == "classes" else out.detach().float()
+            if torch.allclose(own, wanted, rtol=1e-3, atol=1e-4, equal_nan=True):
+                return i
+    return None
 
 
-def _loss(model: nn.Module, batch: Any) -> torch.Tensor:
-    args, kwargs, kind, targets, dim = batch
-    return LOSSES[kind](model(*args, **kwargs), targets, dim)  # type: ignore[no-untyped-call]
+def loss_of(model: nn.Module, batch: Known, exact: bool = False) -> torch.Tensor:
+    """The loss that was taken of a batch, anew."""
+    out = tensors(batch.through(model, exact))[batch.place]
+    return LOSSES[batch.kind](out.float() if out.dtype is torch.float16 else out, batch.targets, batch.dim)  # type: ignore[no-untyped-call]
 
 
 def _step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Any) -> float:
     optimizer.zero_grad()
-    loss = _loss(model, batch)
+    loss = loss_of(model, batch)
     value = float(loss.detach())
     if math.isfinite(value):
         loss.backward()  # type: ignore[no-untyped-call]
@@ -119,7 +131,7 @@ def _score(model: nn.Module, batches: Any) -> list[float]:
     kept = [b.clone() for b in model.buffers()]
     with torch.no_grad():
         try:
-            return [float(_loss(model, batch)) for batch in batches]
+            return [float(loss_of(model, batch)) for batch in batches]
         finally:
             for b, before in zip(model.buffers(), kept):
                 b.copy_(before)

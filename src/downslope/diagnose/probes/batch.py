@@ -1,0 +1,116 @@
+"""A batch as the model got it, so that a forward pass can be made anew: arguments, precision, random numbers."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import zlib
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`autocast` is the device type and dtype that were set around the model; `state` torch's random numbers before it,
+    where they were kept; `versions` say whether the loop has written over the tensors since."""
+
+    args: Any
+    kwargs: Any
+    autocast: tuple[str, torch.dtype] | None = None
+    state: torch.Tensor | None = None
+    versions: tuple[int, ...] = ()
+
+    def through(self, model: nn.Module, exact: bool = False) -> Any:
+        """What the model says. In half precision that has no room for gradients, float32 stands in unless `exact`."""
+        half = self.autocast is not None and self.autocast[1] is torch.float16 and not exact
+        with contextlib.nullcontext() if self.autocast is None or half else torch.autocast(*self.autocast):
+            return model(*self.args, **self.kwargs)
+
+    @property
+    def tensors(self) -> list[torch.Tensor]:
+        return tensors((self.args, self.kwargs))
+
+    @property
+    def samples(self) -> int:
+        found = self.tensors
+        return len(found[0]) if found and found[0].ndim else 0
+
+    @property
+    def bytes(self) -> int:
+        return sum(t.numel() * t.element_size() for t in self.tensors)
+
+    @property
+    def whole(self) -> bool:
+        """Are the tensors still what they were?"""
+        return _versions(self.tensors) == self.versions
+
+    @property
+    def fingerprint(self) -> str:
+        """Eight digits that tell batches apart: of the bytes of the first tensor, thinned to 4,096 numbers."""
+        found = self.tensors
+        if not found:
+            return ""
+        flat = found[0].detach().flatten()
+        values = flat[:: max(1, len(flat) // 4096)].cpu().contiguous()
+        return f"{zlib.crc32(values.view(torch.uint8).numpy().tobytes()):08x}"
+
+
+@dataclass(frozen=True)
+class Known(Batch):
+    """A batch with the loss that was taken of it, as its graph told."""
+
+    kind: str = ""
+    targets: Any = None
+    dim: int = 1
+    place: int = 0  # of the scores, among the tensors that the model gives
+    value: float = math.nan  # what backward began from
+
+    def rows(self, places: list[int]) -> Known | None:
+        """Some of its samples; None where tensors do not have samples as rows."""
+        size = self.samples
+        if any(t.ndim == 0 or len(t) != size for t in [*self.tensors, self.targets]):
+            return None
+        take = lambda value: _mapped(value, lambda t: t[places])  # noqa: E731
+        return replace(self, args=take(self.args), kwargs=take(self.kwargs), targets=self.targets[places])
+
+
+def seen(args: Any, kwargs: Any, keep_state: bool) -> Batch:
+    """The batch of a forward pass that is about to be made."""
+    found = tensors((args, kwargs))
+    kind = found[0].device.type if found else "cpu"
+    on = torch.is_autocast_enabled(kind)
+    return Batch(
+        args,
+        kwargs,
+        (kind, torch.get_autocast_dtype(kind)) if on else None,
+        torch.get_rng_state() if keep_state else None,
+        _versions(found),
+    )
+
+
+def _versions(found: list[torch.Tensor]) -> tuple[int, ...]:
+    return tuple(-1 if t.is_inference() else t._version for t in found)
+
+
+def tensors(value: Any) -> list[torch.Tensor]:
+    """All tensors in nested lists, tuples and dictionaries, or in an output object that is one of these."""
+    if isinstance(value, torch.Tensor):
+        return [value]
+    if isinstance(value, dict):
+        return [t for v in value.values() for t in tensors(v)]
+    if isinstance(value, list | tuple):
+        return [t for v in value for t in tensors(v)]
+    return []
+
+
+def _mapped(value: Any, change: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return change(value)
+    if isinstance(value, dict):
+        return {k: _mapped(v, change) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_mapped(v, change) for v in value)
+    return value

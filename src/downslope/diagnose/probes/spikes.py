@@ -1,0 +1,52 @@
+"""Notices when the loss jumps far above its level, and keeps what came before."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..signals import Signals
+from . import norms
+from .ring import Ring
+
+SPIKE = 6.0
+"""Deviations from the loss's recent mean, and half of that mean: a spike. Losses of batches are skewed; at 6, none in
+healthy runs of the tests."""
+MOST = 20
+
+
+class Spikes:
+    """The running level of the loss, by which a spike is told."""
+
+    def __init__(self, signals: Signals, ring: Ring):
+        self.signals, self.ring = signals, ring
+        self.level, self.square = math.nan, 0.0  # running mean, and mean square of differences
+
+    def see(self, value: float, batch: int) -> None:
+        """The loss of the step that has ended."""
+        s = self.signals
+        step: dict[str, Any] = {"step": s.steps, "loss": value}
+        if s.samples and s.samples[-1].step == s.steps:
+            last = s.samples[-1]
+            step |= {
+                "gradient": last.before_clip,
+                "update": norms.total(last.update),
+                "updates": last.update,
+                "staleness": last.stale,
+            }
+        if math.isfinite(value):
+            if math.isfinite(self.level) and s.steps > 30:
+                jump = value - self.level
+                if jump > SPIKE * math.sqrt(self.square) and jump > 0.5 * abs(self.level):
+                    self._spiked(step, batch)
+            off = value - self.level if math.isfinite(self.level) else 0.0
+            self.level = value if math.isnan(self.level) else self.level + 0.1 * off
+            self.square += 0.1 * (off * off - self.square)
+        s.recent.append(step)
+
+    def _spiked(self, step: dict[str, Any], batch: int) -> None:
+        if len(self.signals.spikes) < MOST:
+            self.signals.spikes.append(
+                {**step, "usual": self.level, "before": list(self.signals.recent), "batch": batch}
+            )
+        self.ring.spiked(step["step"], step["loss"], self.level)
