@@ -6,7 +6,10 @@ import copy
 import io
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -337,6 +340,47 @@ def test_a_crash_in_the_loop_leaves_the_report_up_to_there() -> None:
     report = seen.report()
     assert report.steps == 4 and report.findings == []
     seen.close()
+
+
+CRASH = """
+import sys, torch, downslope
+model = torch.nn.Linear(4, 2)
+optimizer = torch.optim.SGD(model.parameters(), 0.1)
+def main():
+    watch = downslope.watch(model, optimizer, budget=1.0, out=sys.argv[1])
+    for i in range(20):
+        x = torch.randn(16, 4)
+        torch.nn.functional.cross_entropy(model(x), (x[:, 0] > 0).long()).backward()
+        optimizer.step()
+    if sys.argv[2] == "crash":
+        raise ValueError("boom")
+main()
+"""
+
+
+@pytest.mark.parametrize("how", ["crash", "end"])
+def test_a_program_that_ends_leaves_its_report(how: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CRASH, str(tmp_path / "out"), how], capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode == 0) == (how == "end")
+    found = json.loads((tmp_path / "out" / "findings.json").read_text())
+    assert [f["symptom"] for f in found["findings"]] == ["gradients-not-zeroed"] and found["steps"] == 20
+    assert "Gradients are not set to zero" in (tmp_path / "out" / "report.html").read_text()
+    if how == "crash":
+        assert "the loop ended by ValueError after 20 steps" in found["notes"]
+        assert done.stderr.index("boom") < done.stderr.index("gradients-not-zeroed")
+
+
+def test_a_block_that_fails_leaves_its_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = mlp()
+    optimizer = torch.optim.Adam(model.parameters())
+    with pytest.raises(KeyError), downslope.watch(model, optimizer, out=tmp_path / "new" / "folder"):
+        train(model, optimizer, 4)
+        raise KeyError("as planned")
+    report = Report.from_json(json.loads((tmp_path / "new" / "folder" / "findings.json").read_text()))
+    assert report.steps == 4 and report.notes[-1] == "the loop ended by KeyError after 4 steps"
+    assert capsys.readouterr().err == ""  # nothing is wrong: nothing is said
 
 
 def other() -> torch.optim.Optimizer:

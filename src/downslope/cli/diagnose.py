@@ -21,14 +21,23 @@ def diagnose(
     optimizer: Annotated[str, typer.Option(metavar="NAME", help="What a task is trained by.")] = "adam",
     lr: Annotated[float | None, typer.Option(min=0.0, help="Learning rate; the optimizer's own by default.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Fixes the run.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write report.html and findings.json there, too.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings for a machine to read.")] = False,
 ) -> None:
     """Say what is wrong with a run that downslope trained, or train a task briefly and judge that.
 
     Exit status 1 when a finding is severe: training is broken, or will not arrive.
     """
-    report = _of_run(Path(what)) if Path(what).is_dir() else _of_task(what, epochs, optimizer, lr, seed)
+    folder = Path(what)
+    report = _of_run(folder) if folder.is_dir() else _of_task(what, epochs, optimizer, lr, seed)
+    page = folder / "report.html" if folder.is_dir() else None
+    if out is not None:
+        page = report.save(out, folder.stem)
     print(report.to_json() if as_json else report)
+    if page is not None and page.is_file() and not as_json:
+        print(f"\nWith pictures: {page}")
     if report.exit_code:
         raise typer.Exit(1)
 

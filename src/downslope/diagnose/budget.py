@@ -28,6 +28,7 @@ class Budget:
         self.spent = 0.0  # all of the watch, probes included
         self.began = self.last = time.perf_counter()
         self.grace = GRACE
+        self.count = 0
         self.steps = 0.0  # seconds of the loop, those of the watch included
 
     def begin(self) -> None:
@@ -38,6 +39,12 @@ class Budget:
         now = time.perf_counter()
         self.steps += now - self.last
         self.last = now
+        self.count += 1
+
+    @property
+    def seconds(self) -> float:
+        """Of a step of the loop, on average; validation and whatever else stands between is in it."""
+        return max(0.0, self.steps - self.spent) / max(1, self.count)
 
     def pay(self, name: str, seconds: float) -> None:
         account = self.accounts[name]

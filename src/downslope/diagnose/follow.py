@@ -5,6 +5,7 @@ following `torch.autograd.backward`."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +24,7 @@ from .probes.ring import Ring
 from .probes.spikes import Spikes
 from .probes.trial import Trial
 from .signals import Signals
+from .team import joined
 
 SKIPPED = 10
 """Backward passes in a row without a step, their gradients not finite: a GradScaler needs a few to find its scale."""
@@ -42,7 +44,8 @@ class Follower:
         self.trial = Trial(model, optimizer)
         self.ring = Ring(model, optimizer)
         self.spikes = Spikes(s, self.ring)
-        self.processes = 1  # that share each step: a batch of the step is so many times that of the model
+        self.team = joined()
+        self.processes = 1 if self.team is None else self.team.size  # a step's batch is so many times the model's
         self._last: Batch | None = None
         self._output: Any = None
         self._structure = False
@@ -54,6 +57,7 @@ class Follower:
         self._values: list[float] = []  # of the backward passes of this step
         self._clean = False  # one of them began from gradients of zero or none
         self._said: float | None = None
+        self._told = False  # to the team that a number was not finite
         self._before: list[float] = []  # rates of the step under way
         self._reset()
         timed = self.guard.timed
@@ -73,6 +77,9 @@ class Follower:
     def close(self) -> None:
         """Take all hooks away."""
         self.guard.closed = True
+        if self.team is not None:
+            with contextlib.suppress(Exception):  # the store may be gone by then
+                self.team.tell(self.signals)
         self.layers.detach()
         for handle in self._handles:
             handle.remove()
@@ -266,9 +273,22 @@ class Follower:
         s.lr.append(lr)
         self.trial.top = max(self.trial.top, lr) if math.isfinite(lr) else self.trial.top
         s.batch.append(self._samples())
+        if self.team is not None and (self.team.due(s.steps) or self._not_told()):
+            self._tell()
         self._skipped = 0
         self._reset()
         self.guard.next_step(norms=self.around.wants_next, ring=self.ring.live)
+
+    def _not_told(self) -> bool:
+        new = self.signals.not_finite is not None and not self._told
+        self._told = self._told or new
+        return new
+
+    def _tell(self) -> None:
+        assert self.team is not None
+        if self._last is not None and len(self.team.batches) < 64:
+            self.team.batches[self.signals.steps] = self._last.fingerprint
+        self.team.tell(self.signals)
 
     def _choose_small(self) -> None:
         found = [p for p in self.around.held if p.grad is not None and not p.grad.is_sparse and bool(p.grad.any())]

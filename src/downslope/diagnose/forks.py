@@ -23,13 +23,17 @@ Step = Callable[[nn.Module, torch.optim.Optimizer, Any], float]
 class Change:
     """One thing that is otherwise: learning rates times `lr_factor`; `settings` of every param group; the norm that
     gradients are clipped to (`max_norm`; infinity for not at all); `optimizer`, a function of the fork's model that
-    makes another one, whose states start empty."""
+    makes another one, whose states start empty; `edit` does something to the fork before it steps; `step` and `score`
+    stand in for those of the comparison."""
 
     name: str
     lr_factor: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     max_norm: float | None = None
     optimizer: Callable[[nn.Module], torch.optim.Optimizer] | None = None
+    edit: Callable[[nn.Module, torch.optim.Optimizer], None] | None = None
+    step: Step | None = None
+    score: Callable[[nn.Module], Sequence[float]] | None = None
 
 
 def run(
@@ -40,9 +44,11 @@ def run(
     The originals are not touched; costs a copy of the model and of the optimizer's states."""
     twin, own = copy.deepcopy((model, optimizer))
     own = _changed(twin, own, change)
+    if change.edit is not None:
+        change.edit(twin, own)
     with _clipped(own, change.max_norm):
         for batch in batches:
-            if not math.isfinite(step(twin, own, batch)):
+            if not math.isfinite((change.step or step)(twin, own, batch)):
                 return None
     return twin
 

@@ -4,56 +4,86 @@ from __future__ import annotations
 
 import math
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from ..errors import SettingError
-from .finding import Report
+from . import ending
+from .finding import Finding, Picture, Report
 from .follow import Follower
 from .forensics import inquire
+from .pictures import picture
 from .probes.schedulers import schedulers
+from .remedies import tried
 
 _open: weakref.WeakKeyDictionary[Any, weakref.ref[Follower]] = weakref.WeakKeyDictionary()
 
 
-def watch(model: nn.Module, optimizer: torch.optim.Optimizer, budget: float = 0.02, loss: Any = None) -> Watch:
+def watch(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    budget: float = 0.02,
+    loss: Any = None,
+    out: str | Path | None = None,
+) -> Watch:
     """Watch a model and its optimizer as any loop trains them; `report()` says what is wrong.
 
     `budget` is the part of the step time that watching may cost, measured on the processor (0.02 by default; 1 looks
     closely at every step). `loss`, a module such as `nn.CrossEntropyLoss()`, lets it see validation losses too; without
-    it, tell them by `validation(value)`. Weights, random numbers, batch-norm statistics and optimizer states stay
-    bitwise those of a run that nobody watches. A probe that fails switches itself off and says so in the report.
+    it, tell them by `validation(value)`. With `out`, a folder, report.html and findings.json are there when the watch
+    closes or the program ends; after a crash, too, with what was seen until then. Weights, random numbers, batch-norm
+    statistics and optimizer states stay bitwise those of a run that nobody watches. A probe that fails switches itself
+    off and says so in the report.
 
     Raises SettingError for a model without parameters, an optimizer of another model, one that is watched already, or
     a budget that is no positive number."""
-    return Watch(model, optimizer, budget, loss)
+    return Watch(model, optimizer, budget, loss, out)
 
 
 class Watch:
     """One model and optimizer under watch; made by `watch`. A context manager: it closes at the end of the block."""
 
-    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, budget: float = 0.02, loss: Any = None):
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        budget: float = 0.02,
+        loss: Any = None,
+        out: str | Path | None = None,
+    ):
         _check(model, optimizer, budget, loss)
         self._follower = Follower(_bare(model), optimizer, float(budget), loss)
         self.signals = self._follower.signals
-        self.signals.trial, self.signals.inquest = self._rates, self._inquest
         _open[optimizer] = weakref.ref(self._follower)
+        self.out = None if out is None else Path(out)
+        ending.expect(self)
 
-    def report(self) -> Report:
+    def report(self, forks: bool = True) -> Report:
         """What is wrong so far, worst first; may be asked at any time, and after a crash in the loop.
 
-        Where a suspicion can be tested by short forked runs they are made now, on copies: some seconds."""
+        Where a suspicion can be tested by short forked runs they are made now, on copies: some seconds; not without
+        `forks`."""
         from .findings import judge
 
         seen, s = self._follower, self.signals
+        s.trial, s.inquest = (self._rates, self._inquest) if forks else (None, None)
         seen.guard.paused = True
         seen.trial.answers.clear()
+        seen.trial.clip, seen.trial.seconds = s.clipped_to(), seen.guard.budget.seconds
         try:
             self._state()
-            found, failed = judge(s)
-            notes = [*seen.guard.notes, *self._notes(), *failed]
+            with self._pooled():
+                found, failed = judge(s)
+            if forks:
+                found = [self._tried(each) for each in found]
+            found = [replace(each, picture=self._picture(each)) for each in found]
+            notes = [*seen.guard.notes, *self._notes(), *failed, *sorted(seen.trial.refused)]
         finally:
             seen.guard.paused = False
         return Report(found, s.steps, seen.guard.budget.overhead, seen.guard.budget.allowed, notes)
@@ -75,12 +105,34 @@ class Watch:
         if not self._follower.guard.closed:
             self._follower.close()
         _open.pop(self._follower.optimizer, None)
+        if ending.done(self) and self.out is not None:
+            self.report().save(self.out)
 
     def __enter__(self) -> Watch:
         return self
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if error is not None:
+            ending.crashed(self, error)
         self.close()
+
+    @contextmanager
+    def _pooled(self) -> Iterator[None]:
+        """Inside, the first of several processes knows what the others have seen."""
+        seen, s = self._follower, self.signals
+        own = s.losses, s.not_finite
+        if seen.team is not None:
+            try:
+                seen.team.tell(s)
+                if seen.team.rank == 0:
+                    s.losses, s.not_finite, facts = seen.team.pooled(s)
+                    s.facts |= facts
+            except Exception as error:
+                seen.guard.note(f"the other processes could not be asked ({type(error).__name__}: {error})")
+        try:
+            yield
+        finally:
+            s.losses, s.not_finite = own
 
     def _state(self) -> None:
         """How weights and schedulers stand now."""
@@ -97,6 +149,22 @@ class Watch:
             return self._follower.trial.rates(factors)
         except Exception as error:
             self._follower.guard.note(f"forked runs failed ({type(error).__name__}: {error})")
+            return None
+
+    def _tried(self, finding: Finding) -> Finding:
+        try:
+            return tried(finding, self._follower.trial, self.signals)
+        except Exception as error:
+            self._follower.guard.note(
+                f"the remedy of {finding.symptom} was not tried ({type(error).__name__}: {error})"
+            )
+            return finding
+
+    def _picture(self, finding: Finding) -> Picture | None:
+        try:
+            return picture(self.signals, finding)
+        except Exception as error:
+            self._follower.guard.note(f"{finding.symptom} has no picture ({type(error).__name__}: {error})")
             return None
 
     def _inquest(self, step: int) -> Any:
@@ -117,10 +185,16 @@ class Watch:
             found.append("no backward pass was seen, so that losses are not known; tell them by watch.loss(value)")
         elif s.steps and not s.losses:
             found.append("the loss is none that is known by its graph: nothing is said of targets and predictions")
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            rank, size = torch.distributed.get_rank(), torch.distributed.get_world_size()
-            found.append(f"process {rank} of {size}: losses and batches are those of its own share")
-        words = note(s)
+        team = self._follower.team
+        if team is not None:
+            told = s.facts.get("mates", {})
+            others = ", ".join(f"process {rank} {loss:.3g} at step {step}" for rank, (step, loss) in told.items())
+            found.append(
+                f"process {team.rank} of {team.size}: its own batches and losses"
+                + (f", and what the others have told of theirs; losses there: {others}" if others else "")
+                + ("" if team.rank == 0 else "; the report of process 0 knows of all")
+            )
+        words = note(s) if s.counts["not_zeroed"] == 0 else None
         return [*found, words] if words else found
 
 

@@ -118,7 +118,7 @@ def what_if(
             for repeat in batches:
                 rng.restore(state)
                 twin = forks.run(model, optimizer, step, repeat, change)
-                losses[-1].append(math.inf if twin is None else _mean(score(twin)))
+                losses[-1].append(math.inf if twin is None else _mean((change.score or score)(twin)))
     outcomes = [
         Outcome(change, own, None if change is AS_IS else paired(own, losses[0]), _rises(own, start))
         for change, own in zip((AS_IS, *changes), losses)

@@ -45,10 +45,12 @@ SHAPE = {
 }
 
 
-def page(title: str, body: str, data: Mapping[str, Any], scripts: Iterable[str]) -> str:
-    """A whole page that needs nothing else. `body` is HTML, `data` what the scripts draw, by the names they know."""
+def page(title: str, body: str, data: Mapping[str, Any], scripts: Iterable[str], *, charts: bool = True) -> str:
+    """A whole page that needs nothing else. `body` is HTML, `data` what the scripts draw, by the names they know; a
+    page whose pictures stand still has no `charts`."""
     given = "\n".join(f"const {name} = {inline(value)};" for name, value in data.items())
-    text = "\n".join(f"<script>{resource(name)}</script>" for name in ("charts.js", "controls.js", *scripts))
+    every = ("charts.js", "controls.js", *scripts) if charts else scripts
+    text = "\n".join(f"<script>{resource(name)}</script>" for name in every)
     return PAGE.format(title=escape(title), style=resource("style.css"), body=body, data=given, scripts=text)
 
 

@@ -91,8 +91,8 @@ class Session:
         leads = team is None or team.leads
         self.logged = Logged(config if leads else replace(config, loggers=[]))
         # a model in parts has norms that all processes must take together, but they do not look at the same steps
-        watched = config.watch > 0 and config.out is not None and leads and not config.shard
-        self.watching = Watching(config.watch) if watched else None
+        watched = config.watch > 0 and config.out is not None and not config.shard
+        self.watching = Watching(config.watch, leads) if watched else None
         self.callbacks = [*callbacks, self.logged, *([] if self.watching is None else [self.watching])]
         self.folder: Folder | None = None
         self._opened: tuple[dict[str, Any], list[Any], Any] | None = None
@@ -132,9 +132,9 @@ class Session:
     def __enter__(self) -> Session:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self.watching is not None:
-            self.watching.close()
+            self.watching.close(None if self.folder is None else self.folder.path, error)
         self.logged.close()
         if self.folder is not None:
             self.folder.close()

@@ -49,6 +49,7 @@ ALL = (*RATE, *DEPTH, *BLOWN, *STANDING)
 SYMPTOMS: dict[str, Symptom] = {
     "gradients-not-zeroed": Symptom("Gradients are not set to zero", loop.not_zeroed, ALL),
     "sorted-data": Symptom("The data are sorted by their labels", data.sorted_data, ALL),
+    "same-batches": Symptom("All processes train on the same batches", data.same_batches),
     "softmax-twice": Symptom(
         "Softmax is applied twice", outputs.softmax_twice, (*RATE, *STANDING, "vanishing-gradients")
     ),

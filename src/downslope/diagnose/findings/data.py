@@ -105,6 +105,23 @@ def labels(s: Signals) -> Finding | None:
     return _labels(s, nothing, "no learning rate, 100 times lower to 10 times higher, does better", 0.7)
 
 
+def same_batches(s: Signals) -> Finding | None:
+    """Every process of several has had the same batches, by their fingerprints at the steps that all tell of."""
+    same, of = s.facts.get("same_batches", (0, 0))
+    if of < 3 or same < of:
+        return None
+    return Finding(
+        "same-batches",
+        f"all processes trained on the same batches, at each of the {of} steps that were compared",
+        "each process draws from the whole data with the same seed, so that the others add nothing",
+        "DataLoader(sampler=DistributedSampler(data)), and sampler.set_epoch(epoch) in each epoch",
+        since_step=0,
+        confidence=0.95,
+        severe=False,
+        evidence={"same": same, "of": of},
+    )
+
+
 START = ("start", 0.01, 0.1, 1.0, 10.0)
 
 

@@ -46,7 +46,8 @@ def judge(s: Signals) -> Finding | None:
         remedy = "add a small constant inside sqrt, norm or a division"
     return Finding(
         "not-finite",
-        f"{what} was not finite at step {found['step']}",
+        f"{what} was not finite at step {found['step']}"
+        + (f" in process {found['process']}" if "process" in found else ""),
         cause,
         remedy,
         since_step=found["step"],

@@ -50,7 +50,8 @@ def spikes(s: Signals) -> Finding | None:
         return None
     asked = s.inquest(worst["step"]) if s.inquest is not None else None
     causes = getattr(asked, "causes", None) or _guessed(s, worst)
-    evidence = {"spikes": [(x["step"], x["loss"], x["usual"]) for x in found], "before": worst["before"][-10:]}
+    evidence = {"spikes": [(x["step"], x["loss"], x["usual"]) for x in found], "before": _plain(worst["before"][-10:])}
+    evidence |= {"updates_over_usual": _leaps(s, worst["before"])}
     return Finding(
         "loss-spikes",
         f"{len(found)} spike{'s' * (len(found) > 1)} in the loss, the highest at step {worst['step']}: "
@@ -64,6 +65,20 @@ def spikes(s: Signals) -> Finding | None:
         evidence=evidence | (asked.figures if isinstance(asked, Inquest) else {}),
         tried=_told(asked),
     )
+
+
+def _plain(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in step.items() if k != "updates"} for step in steps]
+
+
+def _leaps(s: Signals, before: list[dict[str, Any]]) -> dict[str, float]:
+    """Of each parameter, the last update's norm over the median of those before: those that leapt most."""
+    seen = [step["updates"] for step in before if "updates" in step]
+    if len(seen) < 4:
+        return {}
+    usual = np.nanmedian(np.stack(seen[:-1]), axis=0)
+    found = {p.name: float(a / b) for p, a, b in zip(s.parameters, seen[-1], usual) if b > 0}
+    return dict(sorted(found.items(), key=lambda item: -item[1])[:6])
 
 
 def _guessed(s: Signals, worst: dict[str, Any]) -> list[Cause]:

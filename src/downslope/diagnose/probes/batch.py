@@ -68,13 +68,27 @@ class Known(Batch):
     place: int = 0  # of the scores, among the tensors that the model gives
     value: float = math.nan  # what backward began from
 
+    def scores(self, model: nn.Module, exact: bool = False) -> torch.Tensor:
+        """What the loss is taken of."""
+        return tensors(self.through(model, exact))[self.place]
+
     def rows(self, places: list[int]) -> Known | None:
         """Some of its samples; None where tensors do not have samples as rows."""
         size = self.samples
         if any(t.ndim == 0 or len(t) != size for t in [*self.tensors, self.targets]):
             return None
-        take = lambda value: _mapped(value, lambda t: t[places])  # noqa: E731
+        take = lambda value: mapped(value, lambda t: t[places])  # noqa: E731
         return replace(self, args=take(self.args), kwargs=take(self.kwargs), targets=self.targets[places])
+
+
+def joined(batches: list[Known]) -> Known | None:
+    """All samples of some batches in one; None where tensors do not have samples as rows."""
+    shapes = {tuple(t.shape[1:] for t in (*b.tensors, b.targets)) for b in batches}
+    if len(shapes) > 1 or any(b.rows([0]) is None for b in batches):
+        return None
+    held = iter(torch.cat(parts) for parts in zip(*(b.tensors for b in batches)))
+    args, kwargs = mapped((batches[0].args, batches[0].kwargs), lambda t: next(held))
+    return replace(batches[0], args=args, kwargs=kwargs, targets=torch.cat([b.targets for b in batches]))
 
 
 def seen(args: Any, kwargs: Any, keep_state: bool) -> Batch:
@@ -106,11 +120,12 @@ def tensors(value: Any) -> list[torch.Tensor]:
     return []
 
 
-def _mapped(value: Any, change: Any) -> Any:
+def mapped(value: Any, change: Any) -> Any:
+    """The same nest with every tensor changed."""
     if isinstance(value, torch.Tensor):
         return change(value)
     if isinstance(value, dict):
-        return {k: _mapped(v, change) for k, v in value.items()}
+        return {k: mapped(v, change) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(_mapped(v, change) for v in value)
+        return type(value)(mapped(v, change) for v in value)
     return value

@@ -8,13 +8,15 @@ from __future__ import annotations
 import copy
 import math
 from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..whatif import Verdict, learning_rates, what_if
+from ..forks import Change, Step
+from ..whatif import Score, Verdict, learning_rates, what_if
 from .batch import Batch, Known, tensors
 from .losses import Found
 
@@ -24,7 +26,9 @@ LOSSES = {
     "values": lambda out, y, dim: F.mse_loss(out, y),
 }
 KEPT, BYTES = 16, 64 << 20
-REPEATS, STEPS, MORE = 3, 12, 40
+REPEATS, STEPS, MORE, LEAST = 3, 12, 40, 8
+LIMIT = 60.0
+"""Seconds of one comparison, by the step time of the run; slower ones take fewer steps, down to LEAST."""
 START = 20_000_000
 """Numbers in a model whose start is kept, a copy of it."""
 
@@ -40,6 +44,9 @@ class Trial:
         self.answers: dict[tuple[Any, ...], Verdict | None] = {}
         self.start: dict[str, torch.Tensor] | None = None
         self.top = 0.0  # the highest learning rate so far
+        self.seconds = 0.0  # of a step
+        self.clip: float | None = None  # the norm that the loop clips gradients to
+        self.refused: set[str] = set()
         whole = sum(t.numel() for t in model.state_dict().values() if isinstance(t, torch.Tensor))
         if whole <= START and not optimizer.state:
             self.start = {k: v.detach().clone() for k, v in model.state_dict().items() if isinstance(v, torch.Tensor)}
@@ -65,23 +72,47 @@ class Trial:
     def rates(self, factors: tuple[Any, ...]) -> Verdict | None:
         """What comes of the learning rate times each factor, from here, or after a first "start", from the weights that
         the run began with; None if that cannot be tried."""
-        if len(self.batches) < 2 or not self.usable:
-            return None
         if factors not in self.answers:
-            kept = list(self.batches)
-            model, optimizer, steps = self.model, self.optimizer, STEPS
             numbers = [f for f in factors if f != "start"]
-            if len(numbers) < len(factors):
-                twins = self._from_start()
-                if twins is None:
-                    self.answers[factors] = None
-                    return None
-                (model, optimizer), steps = twins, MORE
-            repeats = [[kept[(r * 5 + i * (r + 1)) % len(kept)] for i in range(steps)] for r in range(REPEATS)]
-            self.answers[factors] = what_if(
-                model, optimizer, _step, repeats, lambda m: _score(m, kept), learning_rates(numbers)
-            )
+            self.answers[factors] = self.compare(learning_rates(numbers), start=len(numbers) < len(factors))
         return self.answers[factors]
+
+    @property
+    def ready(self) -> bool:
+        """Can a step be made anew?"""
+        return bool(self.usable) and len(self.batches) >= 2
+
+    def compare(
+        self,
+        changes: Sequence[Change],
+        start: bool = False,
+        step: Step | None = None,
+        score: Score | None = None,
+        steps: int | None = None,
+        repeats: int = REPEATS,
+    ) -> Verdict | None:
+        """Forks with each change, from here or from the first weights, on the batches that are kept; None if that
+        cannot be tried, or would take over LIMIT seconds with the fewest steps that say something."""
+        if not self.ready:
+            return None
+        kept, twins = list(self.batches), (self.model, self.optimizer)
+        if start:
+            found = self._from_start()
+            if found is None:
+                return None
+            twins = found
+        wanted = steps or (MORE if start else STEPS)
+        most = LIMIT / max(1e-9, self.seconds * repeats * (len(changes) + 1))
+        if most < min(wanted, LEAST):
+            self.refused.add(f"forked runs were not made: {self.seconds:.2g} s a step is too long for them")
+            return None
+        count = int(min(wanted, most))
+        batches = [[kept[(r * 5 + i * (r + 1)) % len(kept)] for i in range(count)] for r in range(repeats)]
+        return what_if(*twins, step or self.step, batches, score or (lambda m: score_of(m, kept)), changes)
+
+    def step(self, model: nn.Module, optimizer: torch.optim.Optimizer, batch: Known) -> float:
+        """As the loop makes it, clipping included."""
+        return take(model, optimizer, [batch], self.clip)
 
     def _from_start(self) -> tuple[nn.Module, torch.optim.Optimizer] | None:
         """Copies with the first weights, no states, and the highest learning rate that there was."""
@@ -112,26 +143,42 @@ def _place(output: Any, found: Found) -> int | None:
 
 def loss_of(model: nn.Module, batch: Known, exact: bool = False) -> torch.Tensor:
     """The loss that was taken of a batch, anew."""
-    out = tensors(batch.through(model, exact))[batch.place]
+    out = batch.scores(model, exact)
     return LOSSES[batch.kind](out.float() if out.dtype is torch.float16 else out, batch.targets, batch.dim)  # type: ignore[no-untyped-call]
 
 
-def _step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Any) -> float:
-    optimizer.zero_grad()
-    loss = loss_of(model, batch)
-    value = float(loss.detach())
-    if math.isfinite(value):
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-    return value
+def take(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batches: Sequence[Known],
+    clip: float | None = None,
+    zero: bool = True,
+    loss: Callable[[nn.Module, Known], torch.Tensor] = loss_of,
+) -> float:
+    """A step on the mean over batches; their mean loss. None is taken if that is not finite."""
+    if zero:
+        optimizer.zero_grad()
+    total = 0.0
+    for batch in batches:
+        value = loss(model, batch)
+        total += float(value.detach()) / len(batches)
+        if not math.isfinite(total):
+            return total
+        (value / len(batches)).backward()  # type: ignore[no-untyped-call]
+    if clip is not None:
+        nn.utils.clip_grad_norm_(model.parameters(), clip)
+    optimizer.step()
+    return total
 
 
-def _score(model: nn.Module, batches: Any) -> list[float]:
+def score_of(
+    model: nn.Module, batches: Sequence[Known], loss: Callable[[nn.Module, Known], torch.Tensor] = loss_of
+) -> list[float]:
     """In the mode that the model is in; what a forward pass does to its buffers is undone."""
     kept = [b.clone() for b in model.buffers()]
     with torch.no_grad():
         try:
-            return [float(loss_of(model, batch)) for batch in batches]
+            return [float(loss(model, batch)) for batch in batches]
         finally:
             for b, before in zip(model.buffers(), kept):
                 b.copy_(before)
