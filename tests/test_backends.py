@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from downslope.backends import cpu, eager, llvm, once
+from downslope.backends.storage import as_they_are, name_of
 from downslope.compiler.graph import Graph, const, node, scalar, tensor
 from downslope.compiler.ops import CONDITIONS, OPS
 from downslope.compiler.plan import Plan, plan, program
@@ -27,9 +28,10 @@ def run_compiled(plan: Plan, tensors: dict[str, torch.Tensor], scalars: dict[str
     values = once.build(plan)([scalars[name] for name in plan.scalars])
     slots = torch.tensor([*values[: len(plan.slots)], 0.0], dtype=torch.float64)
     state = {name: tensors[name] for name in plan.tensors[2:]}
-    table = Table([tensors["p"]], [state], [plan], np.array([slots.data_ptr()]))
+    kept = as_they_are(plan.tensors, name_of(tensors["p"].dtype))
+    table = Table([tensors["p"]], [state], [plan], [kept], np.array([slots.data_ptr()]), np.array([0]))
     table.take([tensors["g"]])
-    table.launch.update()
+    table.update(0)
     return dict(zip(plan.updates, values[len(plan.slots) :]))
 
 

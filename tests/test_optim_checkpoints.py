@@ -221,7 +221,10 @@ MISFITS: list[tuple[Callable[[dict[str, Any]], None], str]] = [
     (of_another_optimizer_without_states, r"param group 0 lacks betas, eps; is it another optimizer's\?"),
     (with_a_state_missing, r"'b' lacks exp_avg_sq and has exp_avg, step"),
     (with_another_shape, r"exp_avg of 'b' has shape \(5,\), the parameter \(4,\)"),
-    (with_another_dtype, r"exp_avg of 'b' is torch.bfloat16, the parameter torch.float32; states are not cast"),
+    (
+        with_another_dtype,
+        r"exp_avg of 'b' is torch.bfloat16, here it is kept as torch.float32; states are cast only when",
+    ),
     (with_text_for_a_state, r"exp_avg of 'b' has shape 'zeros'"),
     (with_text_for_a_count, r"step of 'b' must be one number; it is 'three'"),
     (with_a_list_for_a_parameters_state, r"state of 'b' is broken: \[1, 2\]"),

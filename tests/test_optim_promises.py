@@ -299,7 +299,7 @@ def test_meddling_is_noticed(variant: Variant, meddle: Any) -> None:
 
 
 @every_variant
-def test_bfloat16_and_complex_run_eagerly(variant: Variant) -> None:
+def test_bfloat16_and_complex(variant: Variant) -> None:
     """bfloat16 computes in float32 and rounds once; a complex number is a pair of real ones."""
     cls, settings = variant[0], {**variant[1], "lr": 0.5}
     (p,) = parameters((8, 2))

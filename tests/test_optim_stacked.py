@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
 
 from downslope import optimizer, schedules, where
+from downslope.backends import cpu
 from downslope.errors import SettingError, StateError
 from downslope.optim import CLASSES, Optimizer
 from downslope.optim.stacked import Stacked
@@ -90,10 +92,23 @@ def test_every_formula_has_the_bits_of_each_trial_alone(variant: Variant, dtype:
 
 
 @every_variant
-def test_other_types_go_through_torch_with_the_same_meaning(variant: Variant) -> None:
-    both = Both(*varied(variant), dtype=torch.bfloat16, shapes=SHAPES[:2])
-    both.take(4)
+def test_other_devices_go_through_torch_with_the_same_meaning(variant: Variant) -> None:
+    with mock.patch.object(cpu, "covers", lambda *_: False):
+        both = Both(*varied(variant), dtype=torch.bfloat16, shapes=SHAPES[:2])
+        both.take(4)
     assert both.differences() <= 0.02
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"state_dtype": "int8"}, {"state_dtype": "bfloat16", "param_mode": "stochastic"}, {"param_mode": "split"}],
+    ids=str,
+)
+def test_storages_have_the_bits_of_each_trial_alone(settings: dict[str, Any]) -> None:
+    kind, made = varied((CLASSES["AdamW"], settings))
+    both = Both(kind, made, dtype=torch.bfloat16, shapes=SHAPES[:3])
+    both.take(4)
+    assert both.differences() == 0.0
 
 
 AROUND: dict[str, Settings] = {

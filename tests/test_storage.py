@@ -39,7 +39,7 @@ def through(storage: Storage, values: torch.Tensor, random: torch.Tensor | None 
 
 def step_of(storage: Storage, values: torch.Tensor) -> torch.Tensor:
     """The distance of neighbouring numbers around each value, at most."""
-    if storage.name == "split":
+    if storage.name in ("split", "float32"):
         return torch.zeros_like(values)
     if storage.beside is None:
         bits = {torch.float16: 10, torch.bfloat16: 7}[storage.dtype]

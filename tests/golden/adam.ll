@@ -4,13 +4,13 @@ declare float @llvm.sqrt.f32(float)
 
 define void @update(ptr noalias readonly %row, i64 %begin, i64 %end, ptr %chunk) {
 entry:
-  %at.p.row = getelementptr i64, ptr %row, i64 3
+  %at.p.row = getelementptr i64, ptr %row, i64 4
   %at.p = load ptr, ptr %at.p.row
-  %at.exp_avg.row = getelementptr i64, ptr %row, i64 5
+  %at.exp_avg.row = getelementptr i64, ptr %row, i64 6
   %at.exp_avg = load ptr, ptr %at.exp_avg.row
-  %at.g.row = getelementptr i64, ptr %row, i64 4
+  %at.g.row = getelementptr i64, ptr %row, i64 5
   %at.g = load ptr, ptr %at.g.row
-  %at.exp_avg_sq.row = getelementptr i64, ptr %row, i64 6
+  %at.exp_avg_sq.row = getelementptr i64, ptr %row, i64 7
   %at.exp_avg_sq = load ptr, ptr %at.exp_avg_sq.row
   %slots.row = getelementptr i64, ptr %row, i64 2
   %slots = load ptr, ptr %slots.row

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 import glob
 import os
-from collections.abc import Callable
+import platform
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache
 from typing import Any
@@ -16,8 +17,8 @@ import torch
 from ..compiler.plan import Plan
 from . import llvm
 from .llvm import NORM, UPDATE
+from .storage import BLOCK, STORAGES, Kept, name_of
 
-REAL = {torch.float32: "float", torch.float64: "double"}
 # A chunk is a 64th of the work within these bounds: small enough to share out evenly, large enough for long prefetching
 # (at 24.5 M elements chunks of 32 k took 10 % more time than those of 256 k). It does not depend on the number of
 # threads, so that sums over chunks do not either.
@@ -53,16 +54,32 @@ def _compile(ir: str, name: str) -> int:
     return engine.get_function_address(name)
 
 
-@lru_cache(maxsize=512)
-def update(plan: Plan, dtype: torch.dtype) -> int:
-    """The address of the compiled update of a plan for tensors of a dtype."""
-    return _compile(llvm.kernel(plan, REAL[dtype], "update"), "update")
+def covers(param: torch.dtype, states: Sequence[torch.dtype]) -> bool:
+    """Whether there are kernels for parameters of a dtype with states of some: all in double, or none."""
+    if torch.float64 in (param, *states):
+        return all(dtype is torch.float64 for dtype in (param, *states))
+    known = all(name_of(dtype) in STORAGES for dtype in (param, *states))
+    return param.is_floating_point and known and (torch.float16 not in (param, *states) or _halves())
 
 
 @cache
-def norm(dtype: torch.dtype) -> int:
+def _halves() -> bool:
+    """Whether this processor converts float16 itself."""
+    import llvmlite.binding as binding
+
+    return platform.machine() not in ("x86_64", "AMD64") or bool(binding.get_host_cpu_features().get("f16c"))
+
+
+@lru_cache(maxsize=512)
+def update(plan: Plan, kept: Kept) -> int:
+    """The address of the compiled update of a plan for tensors that are kept so."""
+    return _compile(llvm.kernel(plan, kept, "update"), "update")
+
+
+@cache
+def norm(kept: str) -> int:
     """The address of the compiled sum of squares of a chunk's gradients."""
-    return _compile(llvm.norm(REAL[dtype], "norm"), "norm")
+    return _compile(llvm.norm(kept, "norm"), "norm")
 
 
 @cache
@@ -115,7 +132,7 @@ class Launch:
         row = np.repeat(np.arange(len(sizes)), counts)
         first = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
         share = -(-sizes // np.maximum(counts, 1))
-        share = (share + 63) // 64 * 64  # chunks begin at whole cache lines where their tensor does
+        share = -(-share // BLOCK) * BLOCK  # chunks begin at whole blocks, and cache lines where their tensor does
         begin = np.minimum(first * share[row], sizes[row])
         end = np.minimum(begin + share[row], sizes[row])
         address = rows.ctypes.data + row * rows.strides[0]

@@ -102,13 +102,13 @@ def random_bits(key: int, size: int, number: int, device: torch.device | None = 
 
 # ---- bfloat16
 
-_NAN = 0x7FC00000
-_HALF = 1 << 15
+NAN = 0x7FC00000
+HALF = 1 << 15
 
 
 def _bits(values: Tensor) -> Tensor:
     """The bits of float32 values; every nan as the same."""
-    return torch.where(values.isnan(), _NAN, values.view(torch.int32))
+    return torch.where(values.isnan(), NAN, values.view(torch.int32))
 
 
 def _upper(bits: Tensor) -> Tensor:
@@ -127,7 +127,7 @@ def _to_bfloat16_stochastic(values: Tensor, random: Tensor | None) -> tuple[Tens
 def _to_split(values: Tensor, random: Tensor | None) -> tuple[Tensor, Tensor]:
     """The nearest bfloat16, ties away from zero, and what is missing of the bits, from -2^15 to 2^15 - 1."""
     bits = _bits(values)
-    upper = bits + _HALF >> 16
+    upper = bits + HALF >> 16
     return _upper(upper << 16), (bits - (upper << 16)).to(torch.int16)
 
 
@@ -223,6 +223,7 @@ STORAGES: dict[str, Storage] = {
     for each in (
         _plain(torch.float32),
         _plain(torch.float64),  # arithmetic is float64 then
+        *map(_plain, (torch.complex32, torch.complex64, torch.complex128)),  # pairs of numbers, which no kernel takes
         Storage("float16", torch.float16, lambda kept, beside: kept.float(), lambda v, random: (v.half(), None)),
         Storage("bfloat16", torch.bfloat16, lambda kept, beside: kept.float(), _to_bfloat16),
         Storage("stochastic", torch.bfloat16, lambda kept, beside: kept.float(), _to_bfloat16_stochastic, random=True),
@@ -245,3 +246,14 @@ def random_numbers(tensors: Sequence[str], kept: Kept) -> dict[str, int]:
     """Which of an element's random bits each tensor with random rounding takes: 16 each, in their order."""
     random = [name for name, storage in zip(tensors, kept) if STORAGES[storage].random]
     return {name: number for number, name in enumerate(random)}
+
+
+def name_of(dtype: torch.dtype) -> str:
+    """The storage of tensors of a dtype as they are."""
+    return str(dtype).removeprefix("torch.")
+
+
+def as_they_are(tensors: Sequence[str], name: str) -> Kept:
+    """All of a plan's tensors in one storage, but for what one pass stores for the next: that is at least float32."""
+    wide = "float32" if name in ("float16", "bfloat16") else name
+    return tuple(wide if "." in tensor else name for tensor in tensors)

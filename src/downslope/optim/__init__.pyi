@@ -1,9 +1,9 @@
 """Written by `python -m downslope.optim.stubs`; do not edit."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
-from torch import Tensor
+from torch import Tensor, dtype
 from torch.optim.optimizer import ParamsT
 
 from ..schedules import Plateau, Schedule
@@ -14,6 +14,7 @@ from .route import Route as Route
 from .route import for_model as for_model
 
 Setting = float | Tensor | Schedule | Plateau
+StateDtype = dtype | str | dict[str, dtype | str] | None
 
 TORCH: dict[str, Torch]
 OPTIMIZERS: dict[str, type[Optimizer]]
@@ -49,6 +50,9 @@ class SGD(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class Adagrad(Optimizer):
@@ -77,6 +81,9 @@ class Adagrad(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class Adadelta(Optimizer):
@@ -105,6 +112,9 @@ class Adadelta(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class RMSprop(Optimizer):
@@ -137,6 +147,9 @@ class RMSprop(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class Adam(Optimizer):
@@ -170,6 +183,9 @@ class Adam(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class AdamW(Optimizer):
@@ -202,6 +218,9 @@ class AdamW(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class Adamax(Optimizer):
@@ -230,6 +249,9 @@ class Adamax(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class NAdam(Optimizer):
@@ -260,6 +282,9 @@ class NAdam(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class RAdam(Optimizer):
@@ -289,6 +314,9 @@ class RAdam(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class Rprop(Optimizer):
@@ -316,6 +344,9 @@ class Rprop(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class ASGD(Optimizer):
@@ -346,6 +377,9 @@ class ASGD(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class Muon(Optimizer):
@@ -378,6 +412,9 @@ class Muon(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class Momentum(Optimizer):
@@ -402,6 +439,9 @@ class Momentum(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class NAG(Optimizer):
@@ -429,6 +469,9 @@ class NAG(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class QHM(Optimizer):
@@ -454,6 +497,9 @@ class QHM(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class AggMo(Optimizer):
@@ -478,6 +524,9 @@ class AggMo(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class AccSGD(Optimizer):
@@ -504,6 +553,9 @@ class AccSGD(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class PID(Optimizer):
@@ -531,6 +583,9 @@ class PID(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class PNM(Optimizer):
@@ -556,6 +611,9 @@ class PNM(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class SGDW(Optimizer):
@@ -579,6 +637,9 @@ class SGDW(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class RootMeanSquare(Optimizer):
@@ -604,6 +665,9 @@ class RootMeanSquare(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class RMSpropTF(Optimizer):
@@ -630,6 +694,9 @@ class RMSpropTF(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class MADGRAD(Optimizer):
@@ -655,6 +722,9 @@ class MADGRAD(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class KATE(Optimizer):
@@ -680,6 +750,9 @@ class KATE(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class FTRL(Optimizer):
@@ -706,6 +779,9 @@ class FTRL(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class SMORMS3(Optimizer):
@@ -730,6 +806,9 @@ class SMORMS3(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class AMSGrad(Optimizer):
@@ -755,6 +834,9 @@ class AMSGrad(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class Yogi(Optimizer):
@@ -783,6 +865,9 @@ class Yogi(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class AdaBelief(Optimizer):
@@ -809,6 +894,9 @@ class AdaBelief(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class Adan(Optimizer):
@@ -835,6 +923,9 @@ class Adan(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class ADOPT(Optimizer):
@@ -861,6 +952,9 @@ class ADOPT(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class AdEMAMix(Optimizer):
@@ -890,6 +984,9 @@ class AdEMAMix(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class QHAdam(Optimizer):
@@ -916,6 +1013,9 @@ class QHAdam(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class NAdamW(Optimizer):
@@ -940,6 +1040,9 @@ class NAdamW(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class LaProp(Optimizer):
@@ -966,6 +1069,9 @@ class LaProp(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class AdaPNM(Optimizer):
@@ -992,6 +1098,9 @@ class AdaPNM(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class AdamD(Optimizer):
@@ -1016,6 +1125,9 @@ class AdamD(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class AdamAtan2(Optimizer):
@@ -1042,6 +1154,9 @@ class AdamAtan2(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class AdaX(Optimizer):
@@ -1067,6 +1182,9 @@ class AdaX(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class AdaBound(Optimizer):
@@ -1095,6 +1213,9 @@ class AdaBound(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class AMSBound(Optimizer):
@@ -1121,6 +1242,9 @@ class AMSBound(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class AdaMod(Optimizer):
@@ -1147,6 +1271,9 @@ class AdaMod(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class Padam(Optimizer):
@@ -1173,6 +1300,9 @@ class Padam(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class DiffGrad(Optimizer):
@@ -1198,6 +1328,9 @@ class DiffGrad(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class SignSGD(Optimizer):
@@ -1220,6 +1353,9 @@ class SignSGD(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class Signum(Optimizer):
@@ -1244,6 +1380,9 @@ class Signum(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class Lion(Optimizer):
@@ -1267,6 +1406,9 @@ class Lion(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class Tiger(Optimizer):
@@ -1290,6 +1432,9 @@ class Tiger(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class Grams(Optimizer):
@@ -1314,6 +1459,9 @@ class Grams(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class Ano(Optimizer):
@@ -1339,6 +1487,9 @@ class Ano(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class PowerSign(Optimizer):
@@ -1364,6 +1515,9 @@ class PowerSign(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class AddSign(Optimizer):
@@ -1389,6 +1543,9 @@ class AddSign(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class LARS(Optimizer):
@@ -1414,6 +1571,9 @@ class LARS(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class LAMB(Optimizer):
@@ -1439,6 +1599,9 @@ class LAMB(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class NovoGrad(Optimizer):
@@ -1463,6 +1626,9 @@ class NovoGrad(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class Fromage(Optimizer):
@@ -1486,6 +1652,9 @@ class Fromage(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class AdamNorm(Optimizer):
@@ -1514,6 +1683,9 @@ class AdamNorm(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class StableAdamW(Optimizer):
@@ -1539,6 +1711,9 @@ class StableAdamW(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class MARS(Optimizer):
@@ -1565,6 +1740,9 @@ class MARS(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class ScheduleFreeSGD(Optimizer):
@@ -1592,6 +1770,9 @@ class ScheduleFreeSGD(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...
 
 class ScheduleFreeAdamW(Optimizer):
@@ -1620,4 +1801,7 @@ class ScheduleFreeAdamW(Optimizer):
         ema: float | None = None,
         skip_nonfinite: bool = False,
         cautious: bool = False,
+        state_dtype: StateDtype = None,
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        rounding_seed: int = 0,
     ) -> None: ...

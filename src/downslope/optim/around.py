@@ -7,16 +7,27 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from ..backends.storage import step_key
 from ..errors import SettingError
 from ..schedules import Plateau, Schedule
 from .batch import Batch, Several
+from .precision import precision
 from .settings import BELOW_1, Check, check_number
 
 if TYPE_CHECKING:
     from .base import Optimizer
 
 # Settings of the whole optimizer, beside those that its param groups hold.
-OWN: dict[str, Any] = {"max_norm": None, "clip_value": None, "ema": None, "skip_nonfinite": False, "cautious": False}
+OWN: dict[str, Any] = {
+    "max_norm": None,
+    "clip_value": None,
+    "ema": None,
+    "skip_nonfinite": False,
+    "cautious": False,
+    "state_dtype": None,
+    "param_mode": "nearest",
+    "rounding_seed": 0,
+}
 
 OF_MATRICES = frozenset({"centralize"})  # transforms that leave vectors alone
 
@@ -30,6 +41,7 @@ CHECKS: dict[str, Check] = {
 
 def check(kind: str, own: Mapping[str, Any]) -> None:
     """Raise SettingError for a setting of the whole optimizer that is out of its range."""
+    precision(kind, own["state_dtype"], own["param_mode"], own["rounding_seed"])
     for name, rule in CHECKS.items():
         value = own.get(name)
         if isinstance(value, Plateau):
@@ -72,7 +84,8 @@ def _owns(function: Callable[..., Any], setting: str) -> bool:
 def options(optimizer: Optimizer, batch: Batch | Several) -> dict[str, float] | None:
     """The scalars of the transforms in this step, or None if it is to be skipped."""
     scale = getattr(optimizer, "grad_scale", None)
-    options = {"unscale": 1.0 if scale is None else 1.0 / float(scale)}
+    key = step_key(optimizer.rounding_seed, optimizer.steps)
+    options = {"rounding": key, "unscale": 1.0 if scale is None else 1.0 / float(scale)}
     max_norm, clip_value, ema = (now(optimizer, name) for name in CHECKS)
     if max_norm is not None or optimizer.skip_nonfinite:
         norm = batch.norm() * options["unscale"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from itertools import chain, repeat
 from operator import is_
@@ -15,24 +14,25 @@ from ..compiler.formula import Formula
 from ..compiler.plan import Plan, program
 from ..errors import SettingError, StateError
 from ..formulas import VECTORS
-from . import around, checkpoint, settings, states
+from . import around, precision, settings, states
 from .around import OWN
 from .batch import Batch, Several
 from .device import DeviceBatch, covers
 from .escape import Escaping
 from .follow import Follower, at, followers, is_scheduled
+from .member import Member
+from .saving import Saving
 from .scoring import Scoring
 from .sharding import local
-from .stage import Member, number
+from .stage import number
 from .table import same
 from .untraced import untraced
 
 Function = Callable[..., Any]
 _add_param_group = untraced(torch.optim.Optimizer.add_param_group)
-_state_dict = untraced(torch.optim.Optimizer.state_dict)
 
 
-class Optimizer(Escaping, Scoring, torch.optim.Optimizer):
+class Optimizer(Escaping, Scoring, Saving):
     """The base of all of downslope's optimizers; make one from a formula with `downslope.optimizer`.
 
     Beside a formula's own settings every optimizer takes, as keywords, all fused into its one pass over memory:
@@ -66,6 +66,14 @@ class Optimizer(Escaping, Scoring, torch.optim.Optimizer):
     fixed: ClassVar[dict[str, Any]]  # what stands in the param groups for others to read and is not to be changed
     shows_step: ClassVar[bool]
     saves_all: ClassVar[bool]  # whether a checkpoint has the states of parameters that never had a gradient
+    max_norm: Any
+    clip_value: Any
+    ema: Any
+    skip_nonfinite: bool
+    cautious: bool
+    state_dtype: Any = None
+    param_mode: str = "nearest"
+    rounding_seed: int = 0
     _step_supports_amp_scaling = True  # GradScaler hands over its scale instead of sweeping over the gradients
 
     def __new__(cls, *places: Any, **given: Any) -> Any:
@@ -91,12 +99,17 @@ class Optimizer(Escaping, Scoring, torch.optim.Optimizer):
                 raise settings.unknown(kind, name, known)
         self._start()
         own = {name: given.pop(name, default) for name, default in OWN.items()}
-        self.max_norm, self.clip_value, self.ema = own["max_norm"], own["clip_value"], own["ema"]
-        self.skip_nonfinite, self.cautious = bool(own["skip_nonfinite"]), bool(own["cautious"])
-        around.check(kind, own)
+        self._take_own(kind, own)
         defaults = {**self.setting_defaults, **given}
         self._check_settings(defaults)
         super().__init__(params, defaults)
+        self._check_states()
+
+    def _take_own(self, kind: str, own: dict[str, Any]) -> None:
+        """The settings of the whole optimizer, checked."""
+        around.check(kind, own)
+        for name, value in own.items():
+            setattr(self, name, bool(value) if isinstance(OWN[name], bool) else value)
 
     def _start(self) -> None:
         """What is not in torch's pickled state."""
@@ -121,6 +134,10 @@ class Optimizer(Escaping, Scoring, torch.optim.Optimizer):
     def rule(self, group: dict[str, Any]) -> type[Optimizer]:
         """The class whose rule a param group follows; of all but a Route it is the optimizer's own."""
         return type(self)
+
+    @property
+    def _precision(self) -> precision.Precision:
+        return precision.precision(type(self).__name__, self.state_dtype, self.param_mode, self.rounding_seed)
 
     def _check_settings(self, group: dict[str, Any]) -> Plan:
         kind = type(self).__name__
@@ -154,17 +171,21 @@ class Optimizer(Escaping, Scoring, torch.optim.Optimizer):
             self._check_settings({**self.defaults, **param_group})
         _add_param_group(self, param_group)
         try:
-            self._check_matrices(self.param_groups[-1])
+            self._check_parameters(self.param_groups[-1])
         except SettingError:
             self.param_groups.pop()
             raise
         self._follow()
 
-    def _check_matrices(self, group: dict[str, Any]) -> None:
-        if not self._plans(group)[1].needs_matrices:
-            return
+    def _check_states(self) -> None:
+        plans = [plan for group in self.param_groups for plan in self._plans(group)]
+        precision.check_names(type(self).__name__, self._precision, plans)
+
+    def _check_parameters(self, group: dict[str, Any]) -> None:
+        needs_matrices = self._plans(group)[1].needs_matrices
         for param in group["params"]:
-            if param.ndim < 2:
+            precision.check_parameter(type(self).__name__, self._name, self._precision, param)
+            if needs_matrices and param.ndim < 2:
                 raise SettingError(
                     f"{type(self).__name__}: needs matrices, and {self._name(param)} has {param.ndim} "
                     f"dimension{'s' * (param.ndim != 1)}; give it to another rule, such as AdamW: "
@@ -298,6 +319,7 @@ class Optimizer(Escaping, Scoring, torch.optim.Optimizer):
         group_of = [(g, both[p.ndim < 2]) for g, both in zip(self.param_groups, plans) for p in g["params"]]
         members: dict[torch.device | None, list[int]] = {}  # None: what the GPU's kernels do not cover
         found: list[Member] = []
+        asked = self._precision
         for place, grad in zip(range(len(flat)) if active is None else active, grads):
             param, (group, plan) = flat[place], group_of[place]
             if grad.layout is not torch.strided:
@@ -307,15 +329,18 @@ class Optimizer(Escaping, Scoring, torch.optim.Optimizer):
                 )
             if plan.whole and param.is_complex():
                 raise StateError(f"{kind}: {self._name(param)} is complex; {plan.graph.name} needs real tensors")
-            device = local(param).device if covers(param, self.state[param], group, plan) else None
+            on_device = not asked.rounds and covers(param, self.state[param], group, plan)
+            device = local(param).device if on_device else None
             if device not in members:
                 self._banks.setdefault(device, states.Bank(device or "cpu")).fit(flat, [*chain.from_iterable(plans)])
             try:
-                self._banks[device].fill(self.state[param], place, param, group, plan, self.rule(group).shows_step)
+                shows = self.rule(group).shows_step
+                self._banks[device].fill(self.state[param], place, param, group, plan, shows, asked)
             except StateError as error:
                 raise StateError(f"{kind}: {self._name(param)}: {error}") from None
             members.setdefault(device, []).append(len(found))
-            found.append(Member(param, self.state[param], group, plan, place))
+            storages = precision.storages(asked, plan, param, self.state[param])
+            found.append(Member(param, self.state[param], group, plan, place, storages))
         parts: list[tuple[list[int], Batch | DeviceBatch]] = []
         for device, places in members.items():
             made = (Batch if device is None else DeviceBatch)([found[i] for i in places], self._banks[device].numbers)
@@ -327,60 +352,6 @@ class Optimizer(Escaping, Scoring, torch.optim.Optimizer):
 
     zero_grad = untraced(torch.optim.Optimizer.zero_grad)
 
-    # ---- checkpoints
-
-    def state_dict(self) -> dict[str, Any]:
-        """torch's state dict; loads into torch's optimizer of the same name. What torch has no place for (the number of
-        steps, skipped ones, a plateau's memory) is under the key `downslope`, which torch ignores."""
-        self._check_not_swapped("state_dict()")
-        state_dict = _state_dict(self)
-        if isinstance(state_dict.get("state"), dict):  # a hook may have made anything of it
-            state_dict["state"] = {place: state for place, state in state_dict["state"].items() if state}
-            if self.saves_all:
-                checkpoint.add_unborn(self, state_dict["state"])
-        extra = checkpoint.extra(self)
-        if extra:
-            state_dict["downslope"] = extra
-            checkpoint.put_steps(self, state_dict)
-        return state_dict
-
-    @untraced
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load a state dict of this optimizer or of torch's of the same name.
-
-        States are matched by parameter name where both sides know names, by position otherwise; they are copied to
-        their parameter's device and never cast. Settings are taken over as torch does; `foreach`, `fused`, `capturable`
-        and `differentiable` stay as they are. Raises StateError, naming the parameters, for what does not fit, and
-        leaves the optimizer as it was."""
-        for before in self._optimizer_load_state_dict_pre_hooks.values():
-            state_dict = checkpoint.copied(state_dict)
-            changed = before(self, state_dict)
-            state_dict = state_dict if changed is None else changed
-        checkpoint.load(self, state_dict)
-        for after in self._optimizer_load_state_dict_post_hooks.values():
-            after(self)
-
-    def __reduce__(self) -> Any:
-        return _blank, (self._maker(),), self.__getstate__()
-
-    @classmethod
-    def _maker(cls) -> Any:
-        """What pickle can find by its name: the class, or the formula that it was made of by a call."""
-        found: Any = sys.modules.get(cls.__module__)
-        for name in cls.__qualname__.split("."):
-            found = getattr(found, name, None)
-        return cls.formula.function if found is cls.formula.function else cls
-
-    def __getstate__(self) -> dict[str, Any]:
-        kept = {name: getattr(self, name) for name in (*OWN, "steps", "_followers")}
-        return {**super().__getstate__(), **kept, "_skipped_steps": self.skipped_steps}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        if not hasattr(self, "_followers"):
-            self._start()
-        self._forget()
-        super().__setstate__(state)
-
     def __repr__(self) -> str:
         own = [f"    {name}: {getattr(self, name)}" for name, default in OWN.items() if getattr(self, name) != default]
         head, *groups = super().__repr__().split("Parameter Group ")
@@ -388,12 +359,3 @@ class Optimizer(Escaping, Scoring, torch.optim.Optimizer):
             for name, schedule in scheduled.items():
                 groups[place] = groups[place].replace(f"\n    {name}: ", f"\n    {name}: {schedule!r}, now ", 1)
         return "Parameter Group ".join(["\n".join([head.rstrip("\n"), *own, ""]), *groups])
-
-
-def _blank(maker: Any) -> Optimizer:
-    """An optimizer to be filled with its pickled state."""
-    if not isinstance(maker, type):
-        from .make import optimizer
-
-        maker = optimizer(maker)
-    return object.__new__(maker)  # type: ignore[no-any-return]

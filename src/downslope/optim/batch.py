@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from . import sections, sharding
+from .member import Member
 from .sharding import local
-from .stage import Class, Member, Stage
+from .stage import Class, Stage
 from .table import native, overlapping
 
 

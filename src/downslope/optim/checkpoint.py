@@ -11,7 +11,7 @@ import torch
 from ..compiler.plan import Plan
 from ..compiler.shapes import sizes
 from ..errors import SettingError, StateError
-from . import around, sharding
+from . import around, recast, sharding
 from .follow import plateaus
 from .states import name_of, start
 
@@ -29,9 +29,16 @@ def extra(optimizer: Optimizer) -> dict[str, Any]:
         {key: [plateau.state_dict() for plateau in plateaus(value)] for key, value in scheduled.items()}
         for scheduled in optimizer.schedules
     ]
-    if not any(optimizer.schedules) and not around.is_scheduled(optimizer) and not optimizer.skipped_steps:
+    follows, rounds = any(optimizer.schedules) or around.is_scheduled(optimizer), optimizer._precision.rounds
+    if not follows and not rounds and not optimizer.skipped_steps:
         return {}
-    return {"format": FORMAT, "steps": optimizer.steps, "skipped_steps": optimizer.skipped_steps, "schedules": memories}
+    return {
+        "format": FORMAT,
+        "steps": optimizer.steps,
+        "skipped_steps": optimizer.skipped_steps,
+        "schedules": memories,
+        **({"rounding_seed": optimizer.rounding_seed} if rounds else {}),
+    }
 
 
 def put_steps(optimizer: Optimizer, state_dict: dict[str, Any]) -> None:
@@ -48,8 +55,10 @@ def add_unborn(optimizer: Optimizer, saved: dict[int, Any]) -> None:
     places = ((p, group) for group in optimizer.param_groups for p in group["params"])
     for place, (param, group) in enumerate(places):
         if place not in saved:
-            begin = optimizer._plans(group)[param.ndim < 2].graph.states
-            saved[place] = {"step": torch.tensor(0.0)} | {name: start(param, begin[name], group) for name in begin}
+            plan = optimizer._plans(group)[param.ndim < 2]
+            saved[place] = {"step": torch.tensor(0.0)}
+            for name in plan.graph.states:
+                saved[place] |= start(param, name, group, plan, optimizer._precision)
 
 
 def copied(state_dict: Any) -> dict[str, Any]:
@@ -58,7 +67,7 @@ def copied(state_dict: Any) -> dict[str, Any]:
     return dict(state_dict)
 
 
-def load(optimizer: Optimizer, state_dict: dict[str, Any]) -> None:
+def load(optimizer: Optimizer, state_dict: dict[str, Any], cast: bool = False) -> None:
     """Check the whole state dict, then take it over: an error leaves the optimizer as it was."""
     kind = type(optimizer).__name__
     saved_groups = _groups(kind, optimizer, copied(state_dict))
@@ -76,7 +85,7 @@ def load(optimizer: Optimizer, state_dict: dict[str, Any]) -> None:
             plan = plans[param.ndim < 2]
             saved_state = state_dict["state"].get(source[param])
             if saved_state:
-                states[param] = _fitting(optimizer, param, saved_state, plan)
+                states[param] = _fitting(optimizer, param, saved_state, plan, cast)
     _take(optimizer, new_groups, states, extra)
 
 
@@ -104,7 +113,7 @@ def _extra(kind: str, optimizer: Optimizer, extra: Any) -> dict[str, Any]:
             raise StateError(
                 f"{kind}: the state dict has format {extra['format']}, known is {FORMAT}; update downslope"
             )
-        counts = {name: int(extra[name]) for name in ("steps", "skipped_steps") if name in extra}
+        counts = {name: int(extra[name]) for name in ("steps", "skipped_steps", "rounding_seed") if name in extra}
         for plateau, saved in _memories(optimizer, extra):
             copy.deepcopy(plateau).load_state_dict(saved)
     except (TypeError, ValueError, AttributeError) as error:
@@ -160,6 +169,7 @@ def _take(
     counts = [float(s["step"]) for s in states.values() if "step" in s]
     optimizer.steps = extra.get("steps", int(max(counts, default=0)))
     optimizer.skipped_steps = extra.get("skipped_steps", 0)
+    optimizer.rounding_seed = extra.get("rounding_seed", optimizer.rounding_seed)
     for plateau, saved in _memories(optimizer, extra):
         plateau.load_state_dict(saved)
     optimizer._forget()
@@ -188,8 +198,9 @@ def _matched(optimizer: Optimizer, saved_groups: list[dict[str, Any]]) -> dict[t
     return matched
 
 
-def _fitting(optimizer: Optimizer, param: torch.Tensor, saved: Any, plan: Plan) -> dict[str, Any]:
-    """A copy of a saved state on the parameter's device. Raises StateError if it is not this parameter's."""
+def _fitting(optimizer: Optimizer, param: torch.Tensor, saved: Any, plan: Plan, cast: bool) -> dict[str, Any]:
+    """A copy of a saved state on the parameter's device. Raises StateError if it is not this parameter's, or in another
+    precision and not to be cast."""
     kind, called = type(optimizer).__name__, name_of(optimizer.param_groups, param)
     if not isinstance(saved, dict):
         raise StateError(f"{kind}: the saved state of {called} is broken: {saved!r:.80}")
@@ -200,14 +211,17 @@ def _fitting(optimizer: Optimizer, param: torch.Tensor, saved: Any, plan: Plan) 
             "is it another optimizer's?"
         )
     state: dict[str, Any] = {}
+    try:
+        state |= recast.states(saved, plan, param, optimizer._precision, cast)
+    except StateError as error:
+        raise StateError(f"{kind}: the saved {error}".replace(" of it ", f" of {called} ", 1)) from None
+    beside = recast.names_beside(saved, plan)
     for key, value in saved.items():
         if key == "step" or key in plan.numbers:
             state[key] = _one_number(kind, called, key, value)
-        elif key in plan.states:
-            state[key] = _like_parameter(kind, called, key, value, param)
         elif key in plan.kept:
             state[key] = _of_size(kind, called, key, value, sizes(plan.kept[key], param.shape), param)
-        else:
+        elif key not in state and key not in beside:
             state[key] = value.detach().clone() if isinstance(value, torch.Tensor) else copy.deepcopy(value)
     return state
 
@@ -230,21 +244,6 @@ def _of_size(kind: str, called: str, key: str, value: Any, size: tuple[int, ...]
             "model.named_parameters() match their states by name"
         )
     return value.detach().to(sharding.local(param).device, copy=True)
-
-
-def _like_parameter(kind: str, called: str, key: str, value: Any, param: torch.Tensor) -> torch.Tensor:
-    if not isinstance(value, torch.Tensor) or value.shape != param.shape:
-        found = tuple(value.shape) if isinstance(value, torch.Tensor) else repr(value)[:80]
-        raise StateError(
-            f"{kind}: the saved {key} of {called} has shape {found}, the parameter {tuple(param.shape)}; optimizers "
-            "made with model.named_parameters() match their states by name"
-        )
-    if value.dtype != param.dtype:
-        raise StateError(
-            f"{kind}: the saved {key} of {called} is {value.dtype}, the parameter {param.dtype}; states are not cast "
-            "silently: convert the state dict, or the model, first"
-        )
-    return sharding.copied(value.detach(), param)
 
 
 def _listed(names: Iterable[Any]) -> str:

@@ -19,8 +19,9 @@ from ..compiler.graph import Node, walk
 from ..compiler.ops import ONE_NUMBER, WHOLE
 from ..compiler.plan import Plan
 from . import around, sharding
+from .member import Member
 from .sharding import local
-from .stage import Member, note_change, source
+from .stage import note_change, source
 from .table import DATA_PTR, NBYTES, PLAIN, dense, laid_out_like
 
 if TYPE_CHECKING:

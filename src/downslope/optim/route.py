@@ -13,7 +13,7 @@ from torch import nn
 from ..compiler.plan import program
 from ..errors import SettingError
 from ..schedules import Schedule, by
-from . import around, settings
+from . import settings
 from .around import OWN
 from .base import Optimizer
 from .select import REST, WORDS, Selector, kinds, label, named, select
@@ -72,16 +72,14 @@ class Route(Optimizer):
         for selector, rule in rules.items():
             _check(selector, rule)
         self._start()
-        own = {**OWN, **own}
-        self.max_norm, self.clip_value, self.ema = own["max_norm"], own["clip_value"], own["ema"]
-        self.skip_nonfinite, self.cautious = bool(own["skip_nonfinite"]), bool(own["cautious"])
-        around.check("Route", own)
+        self._take_own("Route", {**OWN, **own})
         self.rules = {label(selector): rule for selector, rule in rules.items()}
         groups = [
             {"params": members, "rule": label(s), **rules[s].made.setting_defaults, **rules[s].settings}
             for s, members in select(model, rules).items()
         ]
         torch.optim.Optimizer.__init__(self, groups, {})
+        self._check_states()
 
     @classmethod
     def usual(cls, model: nn.Module, matrices: Rule, rest: Rule, **own: Any) -> Route:

@@ -5,6 +5,7 @@ Every function takes plain tensors too and leaves them as they are, at the cost 
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Hashable, Sequence
 from typing import Any
@@ -116,6 +117,23 @@ def placed(part: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     return DTensor.from_local(part, mesh, places, run_check=False, shape=like.shape, stride=like.stride())
 
 
+def rows_beside(like: torch.Tensor, every: int, dtype: torch.dtype) -> torch.Tensor:
+    """Zeros: one for every so many elements, beginning anew in the part of each process. Of a plain tensor a vector; of
+    a DTensor one whose row of blocks is the process's own, as long as that of the largest part."""
+    if not is_shared(like):
+        return torch.zeros(-(-like.numel() // every), dtype=dtype, device=like.device)
+    from torch.distributed.tensor import DTensor, Shard
+
+    mesh: Any = like.device_mesh  # type: ignore[attr-defined]
+    largest = list(like.shape)
+    for dim, placement in enumerate(like.placements):  # type: ignore[attr-defined]
+        if placement.is_shard():
+            largest[placement.dim] = -(-largest[placement.dim] // mesh.size(dim))
+    shape = [1] * mesh.ndim + [-(-math.prod(largest) // every)]
+    rows = torch.zeros(shape, dtype=dtype, device=local(like).device)
+    return DTensor.from_local(rows, mesh, [Shard(d) for d in range(mesh.ndim)], run_check=False)
+
+
 def share(full: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """The part of a whole tensor, which every process has, that lies here as the part of `like` does. No collective;
     the part may be a view of the whole."""
@@ -130,10 +148,10 @@ def share(full: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 
 
 def copied(value: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """The values of a tensor of the same shape in a new one of the kind, device and layout of `like`.
+    """A copy of a tensor of the same shape, of the kind, device and layout of `like`.
 
     A value that is spread over the processes otherwise costs a collective."""
-    new = torch.empty_like(like, requires_grad=False)
+    new = torch.empty_like(like, dtype=value.dtype, requires_grad=False)
     if is_shared(value):
         if is_shared(like) and value.device_mesh == like.device_mesh:  # type: ignore[attr-defined]
             value = value.redistribute(like.device_mesh, like.placements)  # type: ignore[attr-defined]

@@ -46,9 +46,9 @@ class Stacked:
     `make(k, parameters)` makes the optimizer of trial k, one of downslope's; `Stacked.of` takes a class and a
     dictionary of settings for each trial instead. Settings are those of the class and of every downslope optimizer:
     numbers or schedules, which may differ by trial, as may all that chooses between formulas; `max_norm` clips each
-    trial by its own global norm. The bits are those of K separate optimizers wherever the compiled kernels run: float32
-    and float64 on the CPU. Other devices and types go through torch operations over all trials at once; formulas that
-    need whole tensors (Muon) and complex parameters go through one optimizer for each trial.
+    trial by its own global norm. The bits are those of K separate optimizers wherever the compiled kernels run: on the
+    CPU. Other devices go through torch operations over all trials at once; formulas that need whole tensors (Muon),
+    complex parameters, `state_dtype` and `param_mode` go through one optimizer for each trial.
 
     A step costs one data_ptr() for each gradient, some 50 us for the values of 64 trials, 2 us for each schedule, and
     the pass over memory.
@@ -73,7 +73,8 @@ class Stacked:
         self._swapped = False
         plans = self._plans()
         self._alone: list[Optimizer] | None = None
-        if any(plan.whole for plan in plans) or any(p.is_complex() for p in self.params):
+        stored = any(pilot._precision.chosen or pilot.param_mode != "nearest" for pilot in self._pilots)
+        if stored or any(plan.whole for plan in plans) or any(p.is_complex() for p in self.params):
             self._alone = self._pilots
         else:
             for pilot in self._pilots:
@@ -225,7 +226,7 @@ class Stacked:
             self._line[[place[i] for i in clock.places]] = c
         width = max(len(plan.slots) for plan in plans)
         self._slots = np.zeros((len(self._ticking), count, max(width, 1)))
-        quick = [p.device.type == "cpu" and p.dtype in cpu.REAL for p in self.params]
+        quick = [p.device.type == "cpu" and cpu.covers(p.dtype, ()) for p in self.params]
         self._quick = [j for j, i in enumerate(active) if quick[i]]
         self._slow = [j for j, i in enumerate(active) if not quick[i]]
         places = [active[j] for j in self._quick]

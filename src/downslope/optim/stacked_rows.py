@@ -9,6 +9,7 @@ import torch
 
 from ..backends import cpu
 from ..backends.llvm import HEAD, NORM, SLOTS, UPDATE
+from ..backends.storage import as_they_are, name_of
 from ..compiler.plan import Plan
 
 
@@ -31,11 +32,11 @@ class Rows:
         rows = np.zeros((self.count, len(params), HEAD + width), dtype=np.int64)
         self._trial = np.arange(self.count)[:, None]
         self._strides = np.array([p.stride(0) * p.element_size() for p in params], dtype=np.int64)
-        rows[:, :, NORM] = [cpu.norm(p.dtype) for p in params]
+        rows[:, :, NORM] = [cpu.norm(name_of(p.dtype)) for p in params]
         rows[:, :, SLOTS] = slots.ctypes.data + lines * slots.strides[0] + self._trial * slots.strides[1]
         rows[:, :, HEAD] = self._along([p.data_ptr() for p in params])
         for plan, trials in groups.items():
-            rows[trials, :, UPDATE] = [cpu.update(plan, p.dtype) for p in params]
+            rows[trials, :, UPDATE] = [cpu.update(plan, as_they_are(plan.tensors, name_of(p.dtype))) for p in params]
             for word, name in enumerate(plan.tensors[2:], HEAD + 2):
                 rows[trials, :, word] = self._along([own[name].data_ptr() for own in states])[trials]
         self._rows, self._last = rows, [0]

@@ -4,52 +4,18 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 
-from ..backends import eager, once
+from ..backends import once
+from ..backends.storage import mix
 from ..compiler.plan import Plan
 from ..errors import SettingError
 from . import sections, sharding, whole
-from .sharding import local
+from .member import LOW, Member
 from .table import Table
-
-LOW = (torch.float16, torch.bfloat16)
-
-
-@dataclass
-class Member:
-    """A parameter with its state, and what its group makes of it."""
-
-    param: torch.Tensor
-    state: dict[str, Any]
-    group: dict[str, Any]
-    plan: Plan
-    place: int  # its row in the bank of step counts and scalar states
-    quick: bool = False  # whether the compiled kernels cover it
-    numbers: dict[str, Any] = field(default_factory=dict)  # what whole tensors gave
-    scratch: dict[str, torch.Tensor] = field(default_factory=dict)
-    parts: dict[str, Any] = field(default_factory=dict)  # what sections gave, of other sizes than the parameter's
-
-    @property
-    def at_once(self) -> bool:
-        """Whether all passes run as one, through torch: autograd is to find the way back."""
-        return bool(self.group.get("differentiable"))
-
-    def prepare(self) -> None:
-        """Have what a plan of several passes needs beside the states."""
-        if self.plan.whole:
-            self.numbers = whole.shape_numbers(self.param)
-            self.scratch = whole.scratch(self.param, self.plan.scratch, LOW)
-
-    def tensor(self, name: str) -> torch.Tensor:
-        """The part that lies here of the parameter, a state, or what a pass has stored."""
-        if name in self.scratch:
-            return self.scratch[name]
-        return local(self.param if name == "p" else self.state[name])
 
 
 class Class:
@@ -127,7 +93,14 @@ class Stage:
         lines = self._slots.ctypes.data + np.array([line[i] for i in self.quick], np.int64) * self._slots.strides[0]
         rows = [members[i] for i in self.quick]
         holders: list[Any] = [ChainMap(m.scratch, m.state) if m.scratch else m.state for m in rows]
-        self.table = Table([m.param for m in rows], holders, [plans[i] for i in self.quick], lines)
+        self.table = Table(
+            [m.param for m in rows],
+            holders,
+            [plans[i] for i in self.quick],
+            [m.storages for m in rows],
+            lines,
+            np.array([m.place for m in rows], dtype=np.int64),
+        )
         self._calls = [(i, k, call) for i, plan in plans.items() for k, call in enumerate(plan.calls)]
         self._sections = [i for i, plan in plans.items() if plan.section]
 
@@ -143,15 +116,19 @@ class Stage:
             for name, value in zip(plan.updates, values[slots:]):
                 bank[one.places, 1 + plan.numbers.index(name)] = value
             after[id(one)] = values[slots + len(plan.updates) :]
+        key = int(options["rounding"])
         if self.quick:
-            self.table.launch.update()
+            self.table.update(key)
             note_change(self.table.changed)
         scalars = {id(one): dict(zip(one.plan.scalars, each)) for one, each in zip(self.classes, given)}
         for i in self.slow:
             m, one = self.members[i], self._class_of[i]
             if sharding.is_shared(m.param):
                 note_change([m.param])  # whose part is written beneath it
-            _run_eagerly(m, one.plan, grads[i], scalars[id(one)])
+            given_here = scalars[id(one)]
+            if not m.at_once:
+                given_here = {name: number(value) for name, value in given_here.items()}
+            m.run(one.plan, grads[i], given_here, mix(key ^ m.place))
         if self._calls:
             whole.run([*self._jobs(grads, after)])
         if self._sections:
@@ -190,27 +167,3 @@ def note_change(tensors: list[torch.Tensor]) -> None:
     except (TypeError, AttributeError):  # torch before 2.7 takes one tensor
         for t in tensors:
             increment(t)  # type: ignore[arg-type]
-
-
-def _run_eagerly(member: Member, plan: Plan, grad: torch.Tensor, scalars: dict[str, Any]) -> None:
-    """One parameter's pass through torch operations. Complex numbers are updated as pairs of real ones, as in torch."""
-    tensors = {"p": member.param, "g": grad, **{name: member.state[name] for name in plan.states}, **member.scratch}
-    if not member.group.get("differentiable"):
-        tensors = {name: local(t) for name, t in tensors.items()}
-    if member.param.is_complex():
-        tensors = {name: torch.view_as_real(t) for name, t in tensors.items()}
-    work = torch.float32 if member.param.dtype in LOW else tensors["p"].dtype
-    needed = {"p", *plan.reads}
-    if not member.group.get("differentiable"):
-        scalars = {name: number(value) for name, value in scalars.items()}
-        inputs = {name: tensors[name].to(work) for name in needed}
-    else:  # what autograd keeps for the way back is overwritten here in the next step
-        inputs = {name: tensors[name].to(work, copy=True) for name in needed}
-    results = eager.evaluate(plan.writes, inputs, scalars)
-    for name in plan.handed_on:  # before the old value is written over
-        results[name] = results[name].clone()  # type: ignore[union-attr]
-    for name, result in results.items():
-        if isinstance(result, torch.Tensor):
-            tensors[name].copy_(result)
-        else:
-            tensors[name].fill_(result)

@@ -9,6 +9,8 @@ import torch
 from ..compiler.plan import Plan
 from ..compiler.shapes import sizes
 from ..errors import StateError
+from . import storing
+from .precision import Precision, for_state, storages
 from .table import same
 
 Group = dict[str, Any]
@@ -19,15 +21,11 @@ def initial(value: float | str, group: Group) -> float:
     return float(group[value]) if isinstance(value, str) else value
 
 
-def start(param: torch.Tensor, value: float | str, group: Group) -> torch.Tensor:
-    """A state at its initial value, laid out in memory as its parameter."""
-    if value == "p":
-        return param.detach().clone(memory_format=torch.preserve_format)
-    state = torch.zeros_like(param.detach(), memory_format=torch.preserve_format)
-    number = initial(value, group)
-    if number:
-        (torch.view_as_real(state) if state.is_complex() else state).fill_(number)
-    return state
+def start(param: torch.Tensor, name: str, group: Group, plan: Plan, asked: Precision) -> State:
+    """A state at its initial value, with what stands beside it, laid out in memory as its parameter."""
+    value = plan.graph.states[name]
+    begin = None if value == "p" else initial(value, group)
+    return storing.start(param, name, for_state(asked, plan, name, param), begin)
 
 
 def start_sized(param: torch.Tensor, size: tuple[int, ...], value: float | str, group: Group) -> torch.Tensor:
@@ -66,7 +64,16 @@ class Bank:
         self.numbers = self.numbers.new_zeros(shape, dtype=torch.float64 if double else torch.float32)  # torch's choice
         self._params = params
 
-    def fill(self, state: State, place: int, param: torch.Tensor, group: Group, plan: Plan, shows_step: bool) -> None:
+    def fill(
+        self,
+        state: State,
+        place: int,
+        param: torch.Tensor,
+        group: Group,
+        plan: Plan,
+        shows_step: bool,
+        asked: Precision,
+    ) -> None:
         """Give a state what it lacks, at its initial value, and bind its numbers to the parameter's line.
 
         Raises StateError for a state of another shape than its parameter."""
@@ -91,12 +98,13 @@ class Bank:
                 )
         for name in plan.states:
             if state.get(name) is None:
-                state[name] = start(param, plan.graph.states[name], group)
+                state.update(start(param, name, group, plan, asked))
             elif state[name].shape != param.shape:
                 raise StateError(
                     f"the state {name} has shape {tuple(state[name].shape)}, its parameter {tuple(param.shape)}; was "
                     "the parameter's data replaced? clear its state: optimizer.state.pop(parameter)"
                 )
+        storing.complete(param, state, storages(asked, plan, param, state), plan)
 
 
 def _bind(state: State, name: str, place: torch.Tensor, value: float) -> None:

@@ -16,9 +16,9 @@ from .settings import CHOICES
 HEAD = '''"""Written by `python -m downslope.optim.stubs`; do not edit."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
-from torch import Tensor
+from torch import Tensor, dtype
 from torch.optim.optimizer import ParamsT
 
 from ..schedules import Plateau, Schedule
@@ -29,6 +29,7 @@ from .route import Route as Route
 from .route import for_model as for_model
 
 Setting = float | Tensor | Schedule | Plateau
+StateDtype = dtype | str | dict[str, dtype | str] | None
 
 TORCH: dict[str, Torch]
 OPTIMIZERS: dict[str, type[Optimizer]]
@@ -43,6 +44,9 @@ OWN_TYPES = {
     "ema": "float | None",
     "skip_nonfinite": "bool",
     "cautious": "bool",
+    "state_dtype": "StateDtype",
+    "param_mode": 'Literal["nearest", "stochastic", "split"]',
+    "rounding_seed": "int",
 }
 
 

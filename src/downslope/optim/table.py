@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from ..backends import cpu
-from ..backends.llvm import HEAD, NORM, SLOTS, UPDATE
+from ..backends.llvm import HEAD, KEY, NORM, SLOTS, UPDATE
+from ..backends.storage import STORAGES, Kept, beside_of, name_of, row_keys
 from ..compiler.plan import Plan
 from .sharding import address, is_shared, local, local_gradient
 
@@ -23,28 +24,39 @@ class Table:
     """The rows of the parameters that compiled kernels update: fixed addresses of parameters and states, and in every
     step the new addresses of the gradients."""
 
-    def __init__(self, params: list[torch.Tensor], states: list[dict[str, Any]], plans: list[Plan], lines: np.ndarray):
-        """`lines[i]` is the address of the slots' values for row i."""
+    def __init__(
+        self,
+        params: list[torch.Tensor],
+        states: list[dict[str, Any]],
+        plans: list[Plan],
+        kepts: list[Kept],
+        lines: np.ndarray,
+        places: np.ndarray,
+    ):
+        """`kepts[i]` is how the tensors of row i are kept, `lines[i]` the address of the slots' values, `places[i]` the
+        parameter's place in the optimizer."""
         self.params, self.states = params, states
         self._address = address if any(map(is_shared, params)) else DATA_PTR
         self._locals = [*map(local, params)]
         self.changed = params if self._address is DATA_PTR else [*params, *self._locals]  # what autograd hears of
-        width = max((len(plan.tensors) for plan in plans), default=2)
+        tensors = [[*plan.tensors, *beside_of(plan.tensors, kept)] for plan, kept in zip(plans, kepts)]
+        width = max(map(len, tensors), default=2)
         self.rows = np.zeros((len(params), HEAD + width), dtype=np.int64)
-        for row, param, plan in zip(self.rows, params, plans):
-            row[UPDATE], row[NORM] = cpu.update(plan, param.dtype), cpu.norm(param.dtype)
+        for row, param, plan, kept in zip(self.rows, params, plans, kepts):
+            row[UPDATE], row[NORM] = cpu.update(plan, kept), cpu.norm(name_of(param.dtype))
+        self._places, self._random = places, any(STORAGES[name].random for kept in {*kepts} for name in kept)
         self.rows[:, SLOTS] = lines
         self.rows[:, HEAD] = self._params = [*map(self._address, params)]
         self._columns = []  # each state's name, the dictionaries that hold it, and its addresses
         for word in range(2, width):
             names: dict[str, list[int]] = {}
-            for i, plan in enumerate(plans):
-                if word < len(plan.tensors):
-                    names.setdefault(plan.tensors[word], []).append(i)
-            for name, places in names.items():
-                holders, get = [states[i] for i in places], itemgetter(name)
+            for i, of_row in enumerate(tensors):
+                if word < len(of_row):
+                    names.setdefault(of_row[word], []).append(i)
+            for name, having in names.items():
+                holders, get = [states[i] for i in having], itemgetter(name)
                 addresses = [*map(self._address, map(get, holders))]
-                self.rows[places, HEAD + word] = addresses
+                self.rows[having, HEAD + word] = addresses
                 self._columns.append((get, holders, addresses))
         self._bytes = [*map(NBYTES, params)]
         self._sure = False
@@ -55,6 +67,12 @@ class Table:
         # A contiguous tensor of several elements never holds its values negated (the imaginary part of a conjugate is
         # strided); one of a single element may.
         self._single = [i for i, size in enumerate(sizes) if size == 1]
+
+    def update(self, key: int) -> None:
+        """Run every row's update; `key` is that of the step's random bits."""
+        if self._random:
+            self.rows[:, KEY] = row_keys(key, self._places)
+        self.launch.update()
 
     def sums_of_squares(self, kinds: np.ndarray, count: int) -> np.ndarray:
         """The sum of the squares of the gradients of each of several kinds of rows, in double."""
@@ -125,18 +143,22 @@ def native(param: torch.Tensor, state: dict[str, Any], plan: Plan) -> bool:
     param, states = local(param), [local(state[name]) for name in plan.states]
     return (
         param.device.type == "cpu"
-        and param.dtype in cpu.REAL
+        and cpu.covers(param.dtype, [t.dtype for t in states])
         and type(param) in PLAIN
         and param.layout is torch.strided
         and dense(param)
         and not param.is_neg()
-        and all(alike(t, param) and t.shape == param.shape for t in states)
+        and all(_laid_out_as(t, param) and t.shape == param.shape for t in states)
     )
 
 
 def alike(t: torch.Tensor, param: torch.Tensor) -> bool:
     """Whether a tensor's memory matches its parameter's element by element."""
-    return t.dtype is param.dtype and t.stride() == param.stride() and not t.is_neg() and type(t) in PLAIN
+    return t.dtype is param.dtype and _laid_out_as(t, param)
+
+
+def _laid_out_as(t: torch.Tensor, param: torch.Tensor) -> bool:
+    return t.stride() == param.stride() and not t.is_neg() and type(t) in PLAIN
 
 
 def overlapping(tensors: list[torch.Tensor]) -> set[int]:

@@ -14,18 +14,18 @@ from rich.text import Text
 from ..backends import gpu_source, llvm
 from ..backends.javascript import javascript
 from ..backends.latex import latex
+from ..backends.storage import as_they_are
 from ..compiler.graph import Graph
 from ..compiler.listing import listing
 from ..compiler.plan import cost, plan
 
-REAL = {"float32": "float", "float64": "double"}
 BYTES = {"float32": 4, "float64": 8}
 
 STAGES: dict[str, Callable[[Graph, str], str]] = {
     "graph": lambda graph, dtype: listing(graph),
     "latex": lambda graph, dtype: latex(graph),
     "javascript": lambda graph, dtype: javascript(graph),
-    "llvm": lambda graph, dtype: _kernels(graph, REAL[dtype]),
+    "llvm": lambda graph, dtype: _kernels(graph, dtype),
     "triton": lambda graph, dtype: gpu_source.sources(plan(graph), dtype),
 }
 LANGUAGES = {
@@ -63,11 +63,12 @@ def print_code(console: Console, code: str, stage: str) -> None:
     console.print(coloured, soft_wrap=True)
 
 
-def _kernels(graph: Graph, real: str) -> str:
+def _kernels(graph: Graph, dtype: str) -> str:
     """The kernel of each pass, in one module."""
     passes = [*plan(graph).passes]
     names = ["update", *(f"update_{i}" for i in range(2, len(passes) + 1))]
-    text = "\n\n".join(llvm.kernel(each, real, name).rstrip() for each, name in zip(passes, names))
+    kernels = (llvm.kernel(each, as_they_are(each.tensors, dtype), name) for each, name in zip(passes, names))
+    text = "\n\n".join(kernel.rstrip() for kernel in kernels)
     lines = text.splitlines()
     again = {i for i, line in enumerate(lines) if line.startswith("declare") and line in lines[:i]}
     return "\n".join(line for i, line in enumerate(lines) if i not in again)

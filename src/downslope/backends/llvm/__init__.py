@@ -3,7 +3,7 @@
 from .block import OPS, Block
 from .squares import norm
 from .update import kernel
-from .words import CHUNK, HEAD, LANES, NORM, SLOTS, UPDATE
+from .words import CHUNK, HEAD, KEY, LANES, NORM, SLOTS, UPDATE
 from .worker import WORKER
 
-__all__ = ["CHUNK", "HEAD", "LANES", "NORM", "OPS", "SLOTS", "UPDATE", "WORKER", "Block", "kernel", "norm"]
+__all__ = ["CHUNK", "HEAD", "KEY", "LANES", "NORM", "OPS", "SLOTS", "UPDATE", "WORKER", "Block", "kernel", "norm"]

@@ -37,6 +37,24 @@ class Block:
         bits = f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
         return bits if self.lanes == 1 else "<" + ", ".join([f"{self.real} {bits}"] * self.lanes) + ">"
 
+    def of(self, kind: str) -> str:
+        return kind if self.lanes == 1 else f"<{self.lanes} x {kind}>"
+
+    def whole(self, value: int, kind: str = "i32") -> str:
+        """An integer constant."""
+        return str(value) if self.lanes == 1 else "<" + ", ".join([f"{kind} {value}"] * self.lanes) + ">"
+
+    def bits(self, code: str, a: str, b: str | int) -> str:
+        """An operation on integers of 32 bits."""
+        return self.let(f"{code} {self.of('i32')} {a}, {self.whole(b) if isinstance(b, int) else b}")
+
+    def cast(self, code: str, x: str, before: str, after: str) -> str:
+        return self.let(f"{code} {self.of(before)} {x} to {self.of(after)}")
+
+    def choose(self, condition: str, yes: str, no: str) -> str:
+        """One of two integers."""
+        return self.let(f"select {self.mask} {condition}, {self.of('i32')} {yes}, {self.of('i32')} {no}")
+
     def intrinsic(self, name: str, *args: str) -> str:
         suffix = {"float": "f32", "double": "f64"}[self.real]
         full = f"@llvm.{name}.{suffix if self.lanes == 1 else f'v{self.lanes}{suffix}'}"

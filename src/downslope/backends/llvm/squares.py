@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from .block import Block
+from .kept import KIND, LOAD, Place
 from .words import ARGUMENTS, CHUNK, HEAD
 
 
-def norm(real: str, name: str) -> str:
-    """The module text of a chunk's sum of squared gradients, kept in double in the chunk's last word.
+def norm(kept: str, name: str) -> str:
+    """The module text of a chunk's sum of squared gradients that are kept so, in double in the chunk's last word.
 
     It is nan where a gradient is not finite: a square alone could overflow, and a finite sum of squares alone proves
     that all is finite."""
     grad = HEAD + 1
-    lanes = 8
+    lanes, kind = 8, KIND[kept]
+    first, d = _double(kept, lanes, "a", "%v.at")
+    second, d2 = _double(kept, lanes, "b", "%v.at2")
+    one, s = _double(kept, 1, "s", "%s.at")
     return f"""; the sum of squares of g
 define void @{name}({ARGUMENTS}) {{
 entry:
@@ -28,14 +33,12 @@ v.test:
   %v.more = icmp slt i64 %v.i, %turn
   br i1 %v.more, label %v.loop, label %v.sum
 v.loop:
-  %v.at = getelementptr {real}, ptr %at, i64 %v.i
-  %v.at2 = getelementptr {real}, ptr %v.at, i64 {lanes}
-  %v.g = load <{lanes} x {real}>, ptr %v.at, align 4
-  %v.g2 = load <{lanes} x {real}>, ptr %v.at2, align 4
-  %v.d = {_widen(real, lanes, "%v.g")}
-  %v.d2 = {_widen(real, lanes, "%v.g2")}
-  %v.s = fmul contract <{lanes} x double> %v.d, %v.d
-  %v.s2 = fmul contract <{lanes} x double> %v.d2, %v.d2
+  %v.at = getelementptr {kind}, ptr %at, i64 %v.i
+  %v.at2 = getelementptr {kind}, ptr %v.at, i64 {lanes}
+{first}
+{second}
+  %v.s = fmul contract <{lanes} x double> {d}, {d}
+  %v.s2 = fmul contract <{lanes} x double> {d2}, {d2}
   %a.next = fadd contract <{lanes} x double> %a, %v.s
   %b.next = fadd contract <{lanes} x double> %b, %v.s2
   %v.next = add i64 %v.i, {2 * lanes}
@@ -50,10 +53,9 @@ s.test:
   %s.more = icmp slt i64 %s.i, %end
   br i1 %s.more, label %s.loop, label %done
 s.loop:
-  %s.at = getelementptr {real}, ptr %at, i64 %s.i
-  %s.g = load {real}, ptr %s.at
-  %s.d = {_widen(real, 1, "%s.g")}
-  %s.s = fmul contract double %s.d, %s.d
+  %s.at = getelementptr {kind}, ptr %at, i64 %s.i
+{one}
+  %s.s = fmul contract double {s}, {s}
   %total.next = fadd contract double %total, %s.s
   %s.next = add i64 %s.i, 1
   br label %s.test
@@ -66,6 +68,10 @@ declare double @llvm.vector.reduce.fadd.v{lanes}f64(double, <{lanes} x double>)
 """
 
 
-def _widen(real: str, lanes: int, value: str) -> str:
-    wide, narrow = ("double", real) if lanes == 1 else (f"<{lanes} x double>", f"<{lanes} x {real}>")
-    return f"fpext {narrow} {value} to {wide}" if real == "float" else f"bitcast {narrow} {value} to {wide}"
+def _double(kept: str, lanes: int, prefix: str, at: str) -> tuple[str, str]:
+    """The lines that load gradients in double precision, and the name of what they give."""
+    block = Block("double" if kept == "float64" else "float", lanes, prefix)
+    value = LOAD[kept](block, Place("g", at))
+    if block.real == "float":
+        value = block.cast("fpext", value, "float", "double")
+    return "\n".join(block.lines), value

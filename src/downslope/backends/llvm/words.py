@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-# The words of a row: the update's code, the norm's code, the address of the slots' values, then the tensors.
-UPDATE, NORM, SLOTS, HEAD = 0, 1, 2, 3
+# The words of a row: the update's code, the norm's code, the address of the slots' values, the key of random bits, then
+# the tensors, and what stands beside them.
+UPDATE, NORM, SLOTS, KEY, HEAD = 0, 1, 2, 3, 4
 # The words of a chunk: the address of its row, first and last element, and a place for its partial sum.
 CHUNK = 4
 
