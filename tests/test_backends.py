@@ -129,9 +129,9 @@ def test_every_length_is_covered_once_and_nothing_beside_it(dtype: torch.dtype) 
 def test_the_norm_is_exact_in_double_and_the_same_on_any_number_of_threads() -> None:
     cut, threads = program(FORMULAS["sgd"]), torch.get_num_threads()
     grads = [torch.randn(n, dtype=d) * 1e30 for n in (1, 15, 100_003) for d in (torch.float32, torch.float64)]
-    table = Table(
-        [torch.zeros_like(g) for g in grads], [{} for _ in grads], [cut] * len(grads), np.zeros(len(grads), int)
-    )
+    grads += [g.to(d) / 1e28 for g in grads[::2] for d in (torch.bfloat16, torch.float16)]
+    kepts, zeros = [as_they_are(cut.tensors, name_of(g.dtype)) for g in grads], np.zeros(len(grads), int)
+    table = Table([torch.zeros_like(g) for g in grads], [{} for _ in grads], [cut] * len(grads), kepts, zeros, zeros)
     table.take(grads)
     try:
         found = []

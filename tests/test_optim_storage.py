@@ -11,6 +11,7 @@ import torch
 
 from downslope import abs, optimizer
 from downslope.backends.storage import BLOCK, STORAGES, mix, random_bits, step_key
+from downslope.errors import SettingError, StateError
 from downslope.optim import CLASSES, Optimizer
 from downslope.optim.storing import values_of
 from optim_cases import VARIANTS, WHOLE_VARIANTS, Variant, assert_same_bits, eagerly, give_gradients, parameters
@@ -239,7 +240,7 @@ def test_a_second_moment_in_bfloat16_falls() -> None:
     for _ in range(999):
         p.grad = torch.zeros_like(p)
         made.step()
-    assert math.isclose(float(values_of(made.state[p], "exp_avg_sq", p).float().mean()), 10 * 0.999**999, rel_tol=0.02)
+    assert math.isclose(float(values_of(made.state[p], "exp_avg_sq").float().mean()), 10 * 0.999**999, rel_tol=0.02)
 
 
 @pytest.mark.parametrize(("dtype", "most"), [("int8", 2.1), ("bfloat16", 4.1)])
@@ -270,3 +271,191 @@ def test_blocks_are_in_the_order_of_memory() -> None:
         ends.append(made)
         assert made.state[p]["given_scale"].numel() == math.ceil(p.numel() / BLOCK)
     assert_same_bits(*ends)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"param_mode": "split", "ema": 0.9},
+        {"state_dtype": {"ema": "float32"}, "ema": 0.9},
+        {"state_dtype": {"ema": "int8", "exp_avg": "bfloat16"}, "ema": 0.9},
+    ],
+    ids=str,
+)
+def test_an_average_goes_in_and_out(settings: dict[str, Any]) -> None:
+    params = parameters((40, 30), (5,), dtype=torch.bfloat16)
+    made, plain = (
+        CLASSES["AdamW"](params, **settings),
+        CLASSES["AdamW"](parameters((40, 30), (5,), dtype=torch.bfloat16), **settings),
+    )
+    for step in range(4):
+        for each in (made, plain):
+            give_gradients(each.param_groups[0]["params"], step)
+            each.step()
+        trained = [p.detach().clone() for p in params]
+        averages = [values_of(made.state[p], "ema").bfloat16().clone() for p in params]
+        with made.swap_average():
+            assert all(torch.equal(p, average) for p, average in zip(params, averages))
+        assert all(torch.equal(p, q) for p, q in zip(params, trained))
+    assert_same_bits(made, plain)
+
+
+def test_schedule_free_scores_with_its_values() -> None:
+    ends = []
+    for settings in ({}, {"state_dtype": {"z": "int8"}}):
+        params = parameters((50, 40))
+        made = CLASSES["ScheduleFreeSGD"](params, lr=0.1, **settings)
+        give_gradients(params, 0)
+        made.step()
+        made.eval()
+        ends.append(params[0].detach().clone())
+    assert (ends[0] - ends[1]).abs().max() < 1.0 and not torch.equal(*ends)
+
+
+BAD: dict[str, tuple[dict[str, Any], torch.dtype, str]] = {
+    "a dtype": (
+        {"state_dtype": "int4"},
+        torch.float32,
+        "state_dtype is 'int4'; states are kept in float32, bfloat16, int8",
+    ),
+    "no dtype": ({"state_dtype": 8}, torch.float32, "state_dtype is 8"),
+    "float16": ({"state_dtype": torch.float16}, torch.float32, "torch.float16; float16 has no room"),
+    "uint8": (
+        {"state_dtype": {"exp_avg_sq": "uint8"}},
+        torch.float32,
+        r"state_dtype\['exp_avg_sq'\] is 'uint8'; int8 is",
+    ),
+    "a state": (
+        {"state_dtype": {"exp_avgs": "int8"}},
+        torch.float32,
+        "'exp_avgs', which is no state here; did you mean exp_avg",
+    ),
+    "a mode": (
+        {"param_mode": "kahan"},
+        torch.bfloat16,
+        "param_mode is 'kahan'; it is one of 'nearest', 'stochastic', 'split'",
+    ),
+    "a seed": ({"rounding_seed": 0.5}, torch.bfloat16, "rounding_seed is 0.5; give a whole number"),
+    "double": ({"state_dtype": "int8"}, torch.float64, r"parameter 0 of shape \(3,\) is torch.float64; its states"),
+    "complex": (
+        {"state_dtype": "bfloat16"},
+        torch.complex64,
+        r"parameter 0 of shape \(3,\) is torch.complex64; its states",
+    ),
+    "half": ({"param_mode": "split"}, torch.float16, "param_mode='split' is for bfloat16 parameters, and parameter 0"),
+}
+
+
+@pytest.mark.parametrize(("settings", "dtype", "message"), BAD.values(), ids=BAD)
+def test_what_cannot_be_is_one_clear_error(settings: dict[str, Any], dtype: torch.dtype, message: str) -> None:
+    with pytest.raises(SettingError, match=f"AdamW: .*{message}"):
+        CLASSES["AdamW"]([torch.nn.Parameter(torch.ones(3, dtype=dtype))], **settings)
+
+
+def test_a_number_is_no_state_to_be_kept_otherwise() -> None:
+    with pytest.raises(SettingError, match="names 'mu_product', which is one number"):
+        CLASSES["NAdam"](parameters((3,)), state_dtype={"mu_product": "int8"})
+
+
+def test_a_device_that_cannot_hold_a_dtype_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = CLASSES["AdamW"](params := parameters((3,)), state_dtype="int8")
+    give_gradients(params, 0)
+
+    def refuse(*args: Any, **settings: Any) -> Any:
+        raise TypeError("Cannot convert a tensor to int8: this backend has no such type\nmore")
+
+    monkeypatch.setattr(torch, "zeros_like", refuse)
+    with pytest.raises(
+        StateError, match=r"AdamW: parameter 0 .* its device cpu cannot hold the state exp_avg as torch.int8"
+    ):
+        made.step()
+
+
+def stepped(dtype: torch.dtype, **settings: Any) -> Optimizer:
+    made = CLASSES["AdamW"](parameters((40, 30), (5,), dtype=dtype), **settings)
+    for step in range(2):
+        give_gradients(made.param_groups[0]["params"], step)
+        made.step()
+    return made
+
+
+PRECISIONS: dict[str, tuple[torch.dtype, dict[str, Any]]] = {"float32": (torch.float32, {}), **STORED}
+
+
+@pytest.mark.parametrize("into", PRECISIONS)
+@pytest.mark.parametrize("of", PRECISIONS)
+def test_a_checkpoint_of_another_precision_is_cast_only_when_asked(of: str, into: str) -> None:
+    saved = stepped(PRECISIONS[of][0], **PRECISIONS[of][1])
+    state_dict = saved.state_dict()
+    dtype, settings = PRECISIONS[into]
+    made = CLASSES["AdamW"](parameters((40, 30), (5,), dtype=dtype), **settings)
+    kinds = [
+        {k: v.dtype for k, v in stepped(each[0], **each[1]).state_dict()["state"][0].items()}
+        for each in (PRECISIONS[of], PRECISIONS[into])
+    ]
+    if kinds[0] != kinds[1]:
+        with pytest.raises(StateError, match=r"AdamW: the saved .* of parameter 0 .*cast=True"):
+            made.load_state_dict(copy.deepcopy(state_dict))
+        assert not made.state
+    made.load_state_dict(copy.deepcopy(state_dict), cast=True)
+    give_gradients(made.param_groups[0]["params"], 2)
+    for p, q in zip(made.param_groups[0]["params"], saved.param_groups[0]["params"]):
+        assert {k: v.dtype for k, v in made.state[p].items()} == kinds[1]
+        for name in ("exp_avg", "exp_avg_sq"):
+            values, found = (values_of(s, name).float().flatten() for s in (saved.state[q], made.state[p]))
+            storage = STORAGES[str(made.state[p][name].dtype).removeprefix("torch.")]
+            near = step_of(storage, values) if storage.name != "float32" else 0.0
+            assert ((found - values).abs() <= near + 1e-12).all(), name
+    made.step()
+    assert not made._batch._slow
+
+
+def test_torch_goes_on_from_the_float32_form() -> None:
+    ours = stepped(torch.float32, state_dtype="int8")
+    state_dict = ours.float32_state_dict()
+    assert {k: v.dtype for k, v in state_dict["state"][0].items()} == dict.fromkeys(
+        ("step", "exp_avg", "exp_avg_sq"), torch.float32
+    )
+    params = [torch.nn.Parameter(p.detach().clone()) for p in ours.param_groups[0]["params"]]
+    theirs = torch.optim.AdamW(params)
+    theirs.load_state_dict(copy.deepcopy(state_dict))
+    for each in (ours, theirs):
+        give_gradients(each.param_groups[0]["params"], 2)
+        each.step()
+    for p, q in zip(params, ours.param_groups[0]["params"]):
+        torch.testing.assert_close(p.detach(), q.detach(), rtol=1e-5, atol=1e-6)
+    back = CLASSES["AdamW"](params, state_dtype="int8")
+    back.load_state_dict(theirs.state_dict(), cast=True)
+    assert back.state[params[0]]["exp_avg"].dtype is torch.int8
+
+
+def test_a_broken_scale_is_an_error() -> None:
+    state_dict = copy.deepcopy(stepped(torch.float32, state_dtype="int8").state_dict())
+    made = CLASSES["AdamW"](parameters((40, 30), (5,)), state_dtype="int8")
+    state_dict["state"][0]["exp_avg_scale"] = torch.ones(2)
+    with pytest.raises(
+        StateError, match=r"exp_avg_scale of parameter 0 .* is torch.float32 of shape \(2,\); to exp_avg"
+    ):
+        made.load_state_dict(state_dict)
+    del state_dict["state"][0]["exp_avg_scale"]
+    with pytest.raises(StateError, match=r"exp_avg_scale of parameter 0 .* is None"):
+        made.load_state_dict(state_dict)
+
+
+@optimizer
+def bounded(p, g, size=0, drift=0, *, lr=0.1, share=0.9):
+    """A user's own: the first state is never negative, the second may be."""
+    size = share * size + (1 - share) * abs(g)
+    return p - lr * g / (size + 1e-3), size, drift + g
+
+
+def test_a_users_own_formula_has_every_storage() -> None:
+    for settings in ({"state_dtype": "int8"}, {"state_dtype": {"size": "int8"}}, {"state_dtype": torch.bfloat16}):
+        params = parameters((60, 50))
+        made = bounded(params, max_norm=1.0, weight_decay=0.01, **settings)
+        for step in range(2):
+            give_gradients(params, step)
+            made.step()
+        assert not made._batch._slow and torch.isfinite(params[0]).all()
+        coded = "int8" in str(settings)
+        assert made.state[params[0]]["size"].dtype is (torch.uint8 if coded else torch.bfloat16)

@@ -51,7 +51,7 @@ class SGD(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -82,7 +82,7 @@ class Adagrad(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -113,7 +113,7 @@ class Adadelta(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -148,7 +148,7 @@ class RMSprop(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -184,7 +184,7 @@ class Adam(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -219,7 +219,7 @@ class AdamW(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -250,7 +250,7 @@ class Adamax(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -283,7 +283,7 @@ class NAdam(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -315,7 +315,7 @@ class RAdam(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -345,7 +345,7 @@ class Rprop(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -378,7 +378,7 @@ class ASGD(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -413,7 +413,7 @@ class Muon(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -440,7 +440,7 @@ class Momentum(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -470,7 +470,7 @@ class NAG(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -498,7 +498,7 @@ class QHM(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -525,7 +525,7 @@ class AggMo(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -554,7 +554,7 @@ class AccSGD(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -584,7 +584,7 @@ class PID(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -612,7 +612,7 @@ class PNM(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -638,7 +638,7 @@ class SGDW(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -666,7 +666,7 @@ class RootMeanSquare(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -695,7 +695,7 @@ class RMSpropTF(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -723,7 +723,7 @@ class MADGRAD(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -751,7 +751,7 @@ class KATE(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -780,7 +780,7 @@ class FTRL(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -807,7 +807,7 @@ class SMORMS3(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -835,7 +835,7 @@ class AMSGrad(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -866,7 +866,7 @@ class Yogi(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -895,7 +895,7 @@ class AdaBelief(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -924,7 +924,7 @@ class Adan(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -953,7 +953,7 @@ class ADOPT(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -985,7 +985,7 @@ class AdEMAMix(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1014,7 +1014,7 @@ class QHAdam(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1041,7 +1041,7 @@ class NAdamW(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1070,7 +1070,7 @@ class LaProp(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1099,7 +1099,7 @@ class AdaPNM(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1126,7 +1126,7 @@ class AdamD(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1155,7 +1155,7 @@ class AdamAtan2(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1183,7 +1183,7 @@ class AdaX(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1214,7 +1214,7 @@ class AdaBound(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1243,7 +1243,7 @@ class AMSBound(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1272,7 +1272,7 @@ class AdaMod(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1301,7 +1301,7 @@ class Padam(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1329,7 +1329,7 @@ class DiffGrad(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1354,7 +1354,7 @@ class SignSGD(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1381,7 +1381,7 @@ class Signum(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1407,7 +1407,7 @@ class Lion(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1433,7 +1433,7 @@ class Tiger(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1460,7 +1460,7 @@ class Grams(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1488,7 +1488,7 @@ class Ano(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1516,7 +1516,7 @@ class PowerSign(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1544,7 +1544,7 @@ class AddSign(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1572,7 +1572,7 @@ class LARS(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1600,7 +1600,7 @@ class LAMB(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1627,7 +1627,7 @@ class NovoGrad(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1653,7 +1653,7 @@ class Fromage(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1684,7 +1684,7 @@ class AdamNorm(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1712,7 +1712,7 @@ class StableAdamW(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1741,7 +1741,7 @@ class MARS(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1771,7 +1771,7 @@ class ScheduleFreeSGD(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1802,6 +1802,6 @@ class ScheduleFreeAdamW(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
+        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
     ) -> None: ...

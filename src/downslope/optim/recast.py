@@ -108,7 +108,7 @@ def in_float32(state: Mapping[str, Any], plan: Plan, param: torch.Tensor) -> dic
     beside = names_beside(state, plan)
     for name, value in state.items():
         if name in plan.states and value.dtype not in (torch.float32, torch.float64) and not value.is_complex():
-            values = storing.values_of(state, name, param).float()
+            values = storing.values_of(state, name).float()
             found[name] = placed(values, param) if is_shared(param) else values
         elif name not in beside:
             found[name] = value

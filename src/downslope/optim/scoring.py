@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 import torch
 
 from ..errors import SettingError, StateError
+from .sharding import local
+from .storing import is_coded, values_of
 
 
 class Scoring:
@@ -68,15 +70,18 @@ class Scoring:
             scored = self.rule(group).scored
             for param in group["params"]:
                 state = self.state.get(param, {})
-                if "ema" in state:
+                if param in self._trained:
+                    param.copy_(self._trained.pop(param))
+                elif "ema" in state and state["ema"].dtype is param.dtype:
                     kept = param.detach().clone()
                     param.copy_(state["ema"])
                     state["ema"].copy_(kept)
-                elif param in self._trained:
-                    param.copy_(self._trained.pop(param))
+                elif "ema" in state:  # which cannot hold the parameter bit for bit
+                    self._trained[param] = param.detach().clone()
+                    local(param).copy_(values_of(state, "ema"))
                 elif scored is not None and state:
                     self._trained[param] = param.detach().clone()
-                    param.copy_(scored(param, state, group))
+                    param.copy_(scored(param, _decoded(state), group))
         self._swapped = not self._swapped
 
     def _check_not_swapped(self, what: str) -> None:
@@ -85,3 +90,8 @@ class Scoring:
                 f"{type(self).__name__}: the parameters hold what they are scored with; call train(), or leave "
                 f"swap_average(), before {what}"
             )
+
+
+def _decoded(state: dict[str, Any]) -> dict[str, Any]:
+    """A state with its values instead of codes."""
+    return {name: values_of(state, name) if is_coded(value) else value for name, value in state.items()}

@@ -125,7 +125,12 @@ def start(param: torch.Tensor, name: str, storage: str, value: float | None) -> 
     return made
 
 
-def values_of(state: Mapping[str, Any], name: str, param: torch.Tensor) -> torch.Tensor:
+def is_coded(value: Any) -> bool:
+    """Whether a tensor is one of codes, and no number of its own."""
+    return isinstance(value, torch.Tensor) and value.dtype in (torch.int8, torch.uint8)
+
+
+def values_of(state: Mapping[str, Any], name: str) -> torch.Tensor:
     """A state's values, whatever it is kept in, of the part that lies here."""
     here = local(state[name])
     storage = STORAGES[name_of(here.dtype)]
