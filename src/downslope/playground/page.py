@@ -165,6 +165,7 @@ def graphs(surface: Callable[[Any, Any], Any], name: str) -> tuple[Graph, Graph]
     x, y = tensor("x"), tensor("y")
     value = _node(surface(Symbol(x), Symbol(y)))
     states: dict[str, float | str] = {"x": "p", "y": "p"}
-    only = Graph(identifier(name), states, {}, False, {"p": value})
-    kept = {"p": value, "dx": derivative(value, x), "dy": derivative(value, y)}
-    return only, replace(only, outputs=kept)
+    still = {"x": x, "y": y}
+    only = Graph(identifier(name), states, {}, False, {"p": value, **still})
+    slopes = {"dx": derivative(value, x), "dy": derivative(value, y)}
+    return only, replace(only, outputs={**only.outputs, **slopes})
