@@ -54,7 +54,8 @@ class Ground:
         if not self.log:
             return share
         unit = 10.0**-DECADES
-        return np.asarray(np.log10(1 + share / unit) / np.log10(1 + 1 / unit))
+        lowest = np.log10(1 + max(float(known.min()) - low, 0.0) / span / unit)  # the darkest colour is of the grid
+        return np.asarray(np.clip((np.log10(1 + share / unit) - lowest) / (np.log10(1 + 1 / unit) - lowest), 0, 1))
 
     def at(self, points: np.ndarray) -> np.ndarray:
         """The height in the picture at points (..., 2), between those of the grid; nan outside it."""
