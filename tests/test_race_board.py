@@ -493,6 +493,9 @@ def test_profiles_and_scores_by_hand():
         assert 0 <= score["low"] <= scores[name] <= score["high"] <= 1
         speed = found["speedups"][name]
         assert speed["low"] <= speed["value"] <= speed["high"]
+        band = found["bands"][name]
+        assert len(band["low"]) == len(made["taus"]) == len(band["high"])
+        assert all(0 <= a <= at <= b <= 1 for a, at, b in zip(band["low"], found["profiles"][name], band["high"]))
     assert json.loads(json.dumps(made, allow_nan=False)) == made
     assert aggregate(BOARDS[::-1]) == made
 
@@ -514,6 +517,7 @@ def test_an_order_that_hangs_on_who_races():
 def test_aggregates_of_little():
     one = aggregate(BOARDS[:1])
     assert one["clocks"]["steps"]["scores"]["adam"] == {"value": 1.0, "low": None, "high": None}
+    assert set(one["clocks"]["steps"]["bands"]["adam"]["low"]) == {None}
     assert "One task says nothing about others: race on several." in one["sentences"]
     nothing = aggregate([{"task": "a", "rows": [{"optimizer": "adam"}], "target": None}])
     assert nothing["clocks"] == {} and nothing["left_out"] == ["a"]

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from downslope.optim import OPTIMIZERS
+from downslope.race.aggregate import aggregate
 from downslope.race.board import board
 from downslope.race.journal import Journal
 from downslope.race.plan import Plan
@@ -344,3 +345,49 @@ def test_budget_curves_cover_what_k_trials_are_worth(settings, trials):
         assert covered[k] / races >= least, (k, covered[k] / races)
         error = np.std(means[k]) / math.sqrt(races)
         assert abs(np.mean(means[k]) - truth[k]) < 3.5 * math.hypot(error, 0.3 / 200), k  # unbiased
+
+
+# ---- several tasks
+
+
+def task_times(rng, tasks):
+    """task x optimizer x seed: times to the target over tasks of all lengths, on which the second takes 1.4 times as
+    long as the first on average, and the third twice as long; seeds vary by a tenth."""
+    length = rng.normal(5, 1, (tasks, 1, 1))
+    own = np.log([1.0, 1.4, 2.0])[:, None] + rng.normal(0, 0.35, (tasks, 3, 1))
+    return np.exp(length + own + rng.normal(0, 0.1, (tasks, 3, 3)))
+
+
+NAMES = ("adam", "momentum", "sgd")
+
+
+def made_boards(times):
+    for number, each in enumerate(times.tolist()):
+        runs = {name: {"steps": seeds, "seconds": seeds} for name, seeds in zip(NAMES, each)}
+        yield {
+            "task": f"task {number:02}", "rows": [{"optimizer": name} for name in NAMES],
+            "target": {"score": 0.9, "runs": runs},
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize("tasks", [5, 12])
+def test_what_several_tasks_say_covers_what_all_tasks_would(tasks):
+    """Scores, speed-ups and profiles of few tasks against those of the population they were drawn from."""
+    rng = np.random.default_rng(tasks)
+    medians = np.median(task_times(rng, 100_000), -1)
+    ratios = medians / medians.min(-1, keepdims=True)
+    scores = (np.clip(4 - ratios, 0, None) / 3).mean(0)
+    at_two = (ratios <= 2).mean(0)
+    speed = np.exp(np.log(medians[:, :1] / medians).mean(0))
+    covered = {"score": [], "speed-up": [], "profile": []}
+    for _ in range(150):
+        found = aggregate(made_boards(task_times(rng, tasks)), samples=200)
+        clock, place = found["clocks"]["steps"], [round(tau, 2) for tau in found["taus"]].index(2.0)
+        for i, name in enumerate(NAMES):
+            score, faster, band = clock["scores"][name], clock["speedups"][name], clock["bands"][name]
+            covered["score"].append(score["low"] <= scores[i] <= score["high"])
+            if i:
+                covered["speed-up"].append(faster["low"] <= speed[i] <= faster["high"])
+            covered["profile"].append(band["low"][place] <= at_two[i] <= band["high"][place])
+    for what, found in covered.items():
+        assert np.mean(found) >= 0.93, (what, np.mean(found))

@@ -23,7 +23,7 @@ METHOD = (
     "tau times as long as the fastest (Dolan & More 2002, Mathematical Programming 91); its score is the mean of the "
     "profile over tau from 1 to 4 (Dahl et al. 2023, arXiv:2306.07179): 1 is the fastest everywhere. Speed-ups are "
     "geometric means over the tasks on which both reached the target. Intervals (95 %) are from the bootstrap over "
-    "tasks and, in each, over seeds, the same for all optimizers."
+    "tasks and, in each, over seeds, the same for all optimizers; those of a profile are Wilson's (1927, JASA 22)."
 )
 
 
@@ -32,7 +32,8 @@ def aggregate(
 ) -> dict[str, Any]:
     """The content of aggregate.json, of the boards of several tasks; optimizers that raced on each of them count.
 
-    Two clocks, `steps` and `seconds`, each have: `profiles` at the `taus`; `scores`; `speedups` over the `reference`
+    Two clocks, `steps` and `seconds`, each have: `profiles` at the `taus`, with `bands`, their intervals tau by tau,
+    which are None for one task; `scores`; `speedups` over the `reference`
     (by default the first of AdamW, Adam, momentum and SGD that raced, else the best); `order`; `without`, for each
     competitor the order of the others had it not raced, and the pairs whose order then is the other way round (targets
     stay as they are). Boards without a target are named in `left_out`. The order of the boards changes nothing.
@@ -72,12 +73,14 @@ def _clock(
     order = _order(names, found)
     anchor = reference or next((n for n in REFERENCES if n in names), order[0])
     intervals = _interval(found, _scores(drawn), len(times))
+    each_task = _of_tasks(medians)
+    profiles = {n: _profile(_ratios(medians)[:, i]) for i, n in enumerate(names)}
     return {
         "medians": {n: [None if x == np.inf else float(x) for x in medians[:, i]] for i, n in enumerate(names)},
-        "profiles": {n: _profile(_ratios(medians)[:, i]) for i, n in enumerate(names)},
+        "profiles": profiles,
+        "bands": {n: _bands(profile, len(times)) for n, profile in profiles.items()},
         "scores": {
-            n: {"value": float(found[i]), "low": _cut(intervals[0][i]), "high": _cut(intervals[1][i])}
-            for i, n in enumerate(names)
+            n: _bounded(float(found[i]), *(each[i] for each in intervals), each_task[:, i]) for i, n in enumerate(names)
         },
         "reference": anchor,
         "speedups": _speedups(medians, drawn, names, anchor) if anchor in names else {},
@@ -124,14 +127,34 @@ def _ratios(times: np.ndarray) -> np.ndarray:
 
 
 def _scores(times: np.ndarray) -> np.ndarray:
-    """The integral of the profile from 1 to LONGEST over its length: each task gives what is left after its ratio."""
+    """The integral of the profile from 1 to LONGEST over its length: the mean of what each task gives."""
+    return _of_tasks(times).mean(-2)
+
+
+def _of_tasks(times: np.ndarray) -> np.ndarray:
+    """What each task gives: what is left of LONGEST after its ratio."""
     import numpy as np
 
-    return (np.clip(LONGEST - _ratios(times), 0, None) / (LONGEST - 1)).mean(-2)
+    return np.clip(LONGEST - _ratios(times), 0, None) / (LONGEST - 1)
 
 
 def _profile(ratios: np.ndarray) -> list[float]:
     return [float((ratios <= tau + 1e-12).mean()) for tau in TAUS]
+
+
+def _bands(profile: Sequence[float], tasks: int) -> dict[str, Any]:
+    """The interval of a profile at each tau: of a share of so many tasks, for which the bootstrap is too narrow."""
+    bounds = [_share(at, tasks) for at in profile]
+    return {"low": [low for low, _ in bounds], "high": [high for _, high in bounds]}
+
+
+def _share(share: float, tasks: int) -> tuple[float | None, float | None]:
+    """Wilson's interval (1927, JASA 22) of a share of tasks; None for one task."""
+    if tasks < 2:
+        return None, None
+    z2 = 1.959963984540054**2 / tasks
+    middle, half = (share + z2 / 2) / (1 + z2), (z2 * share * (1 - share) + z2**2 / 4) ** 0.5 / (1 + z2)
+    return _cut(middle - half), _cut(middle + half)
 
 
 def _interval(value: np.ndarray, drawn: np.ndarray, tasks: int) -> tuple[np.ndarray, np.ndarray]:
@@ -144,6 +167,19 @@ def _interval(value: np.ndarray, drawn: np.ndarray, tasks: int) -> tuple[np.ndar
     low, high = np.nanquantile(drawn, [0.025, 0.975], axis=0)
     half = stdtrit(tasks - 1, 0.975) * np.nanstd(drawn, axis=0) * np.sqrt(tasks / (tasks - 1))
     return np.minimum(low, value - half), np.maximum(high, value + half)
+
+
+def _bounded(score: float, low: float, high: float, of_tasks: np.ndarray) -> dict[str, Any]:
+    """A score with the wider, at each side, of the bootstrap's bounds and Student's with one more task that varies as
+    much as scores from 0 to 1 can: few tasks that happen to agree leave the bootstrap nothing to go by."""
+    from scipy.special import stdtrit
+
+    tasks = len(of_tasks)
+    if tasks < 2:
+        return {"value": score, "low": None, "high": None}
+    variance = (float(((of_tasks - score) ** 2).sum()) + 0.25) / tasks
+    half = float(stdtrit(tasks - 1, 0.975)) * (variance / tasks) ** 0.5
+    return {"value": score, "low": _cut(min(low, score - half)), "high": _cut(max(high, score + half))}
 
 
 def _cut(value: float) -> float | None:

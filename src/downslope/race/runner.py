@@ -75,6 +75,8 @@ def race(
         raise SettingError(f"workers={workers}: must be at least 1")
     if resume and out is None:
         raise SettingError("resume: which race? name its folder with --out FOLDER")
+    if not callable(engine) and engine not in (*ENGINES, "ray"):
+        raise SettingError(f"engine={engine!r}: known are {', '.join([*ENGINES, 'ray'])}")
     if engine == "ray":
         need("ray", extra="ray", job="the engine ray")
     elif ray_address is not None:
@@ -175,8 +177,6 @@ def _engine(
     count = workers or (default_count(plan.threads) if plan.device == "cpu" else 1)
     if callable(engine):
         return engine(ready, count)  # type: ignore[no-any-return]
-    if engine not in ENGINES:
-        raise SettingError(f"engine={engine!r}: known are {', '.join([*ENGINES, 'ray'])}")
     return ENGINES[engine](ready, count)
 
 

@@ -49,6 +49,7 @@ def _data(together: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
             {
                 "name": name, "label": label(name), **style(name)._asdict(),
                 "profiles": {clock: found["profiles"][name] for clock, found in together["clocks"].items()},
+                "bands": {clock: found["bands"][name] for clock, found in together["clocks"].items()},
             }
             for name in names
         ],
@@ -119,6 +120,7 @@ def _profiles() -> str:
     note = escape(
         "On which share of the tasks an optimizer takes at most τ times as long as the fastest to reach the target. At "
         "τ = 1 it is the share on which it is the fastest; how high a line ends says how often it gets there at all. "
+        "Bands: 95 % at each τ. "
         "Point at the chart, or use its arrow keys, for values."
     )
     return section("Performance profiles", note, '<div id="profiles"></div>')
@@ -162,6 +164,12 @@ def several_pngs(several: Several) -> dict[str, bytes]:
             for name in names:
                 look = style(name)
                 line = found["profiles"][name]
+                band = found["bands"][name]
+                if band["low"][0] is not None:
+                    shade = 0.13 * min(1.0, 4 / len(names))
+                    axes.fill_between(
+                        taus, band["low"], band["high"], color=look.colour, alpha=shade, linewidth=0, step="post", zorder=1
+                    )
                 axes.plot(
                     taus, line, color=look.colour, linestyle=DASH[look.dash], linewidth=1.8, drawstyle="steps-post"
                 )
