@@ -94,6 +94,7 @@ def measure_all(names: list[str], shapes: list[str], extras: bool, effort: cases
         results["loop"] = loop.measure(1 if effort.quick else loop.PAIRS)
         say("trials that train together, beside Optuna")
         results["trials"] = trials.measure(1, 8, ("mlp",)) if effort.quick else trials.measure()
+        results["trials_gpu"] = {} if effort.quick else trials.gpu()
     return results
 
 

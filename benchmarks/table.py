@@ -64,6 +64,8 @@ def tables(results: dict[str, Any]) -> list[tuple[str, list[str], Rows]]:
         made.append(("Paid once", ["what", "seconds"], once))
     if races := results.get("trials"):
         made.append(("Trials a minute: two cores, trials of 300 steps", TRIALS, trial_rows(races)))
+    if races := results.get("trials_gpu"):
+        made.append(("Trials a minute on a GPU, trials of 300 steps", TRIALS[:4], trial_rows(races)))
     verdicts = [[each.name, each.wanted, each.found, _verdict(each.met)] for each in targets(results)]
     made.append(("Targets", ["target", "wanted", "found", "verdict"], verdicts))
     return made

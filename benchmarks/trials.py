@@ -1,11 +1,13 @@
 """Trials a minute: what trains together, beside an Optuna study over a plain torch loop with torch's fused Adam.
 
     python -m benchmarks.trials
+    python -m benchmarks.trials --device cuda --kinds mlp
 
 Handwritten digits and three networks, trials of 300 steps over random learning rates, each scored after every epoch by
 both. Ours is what a race does: two processes with one thread each, their trials in batches. Optuna's is the loop of
 its tutorial in one process, with one thread or two, whichever is quicker; and, for those who start two by hand, in two.
-All processes stand ready before the clock starts; entrants take turns, Optuna with as many trials as fill a second."""
+All processes stand ready before the clock starts; entrants take turns, Optuna with as many trials as fill a second.
+On a GPU, which two processes would have to share, ours and Optuna's have one each."""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from functools import cache
 from importlib.util import find_spec
 from multiprocessing import get_context
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+import typer
 
 STEPS = 300
 TRIALS = 64
@@ -180,27 +184,38 @@ def _seconds(run: Callable[[], Any]) -> float:
     return time.perf_counter() - begin
 
 
-def measure(rounds: int = ROUNDS, count: int = TRIALS, kinds: tuple[str, ...] = tuple(KINDS)) -> dict[str, Any]:
+def measure(
+    rounds: int = ROUNDS, count: int = TRIALS, kinds: tuple[str, ...] = tuple(KINDS), device: str = "cpu"
+) -> dict[str, Any]:
     """Trials a minute of each entrant, medians over rounds in which they take turns, and the medians of the ratios of
     ours to the others' in a round. Nothing where Optuna is missing."""
     if find_spec("optuna") is None:
         return {}
     spawn = get_context("spawn")
     with ProcessPoolExecutor(2, spawn, _one_thread) as pair, ProcessPoolExecutor(1, spawn) as lone:
-        return {name: _one(name, rounds, count, pair, lone) for name in kinds}
+        return {name: _one(name, rounds, _runs(name, rounds, count, device, pair, lone)) for name in kinds}
 
 
-def _one(name: str, rounds: int, count: int, pair: ProcessPoolExecutor, lone: ProcessPoolExecutor) -> dict[str, Any]:
+Runs = dict[str, tuple[int, Callable[[], Any]]]  # of each entrant how many trials, and how they are run
+
+
+def _runs(
+    name: str, rounds: int, count: int, device: str, pair: ProcessPoolExecutor, lone: ProcessPoolExecutor
+) -> Runs:
     turn = min(KINDS[name].turn, count)
     rates = [LOW * (HIGH / LOW) ** (i / (count - 1)) for i in range(count)]
+    found: Runs = {"optuna": (turn, lambda: lone.submit(optuna_study, name, turn, 1, device).result())}
+    if device != "cpu":
+        return {"ours": (count, lambda: lone.submit(ours, name, rates, device).result()), **found}
     halves = [rates[0::2], rates[1::2]]
-    runs: dict[str, tuple[int, Callable[[], Any]]] = {
-        "ours": (count, lambda: list(pair.map(ours, [name] * 2, halves))),
-        "optuna": (turn, lambda: lone.submit(optuna_study, name, turn, 1).result()),
-        "optuna, two processes": (2 * turn, lambda: list(pair.map(optuna_study, [name] * 2, [turn] * 2))),
-    }
+    found["ours"] = count, lambda: list(pair.map(ours, [name] * 2, halves))
+    found["optuna, two processes"] = 2 * turn, lambda: list(pair.map(optuna_study, [name] * 2, [turn] * 2))
     if rounds > 1:
-        runs["two threads"] = (turn, lambda: lone.submit(optuna_study, name, turn, 2).result())
+        found["two threads"] = turn, lambda: lone.submit(optuna_study, name, turn, 2).result()
+    return found
+
+
+def _one(name: str, rounds: int, runs: Runs) -> dict[str, Any]:
     for _, run in runs.values():  # imports, kernels, the sizes of batches
         run()
     order, shuffle = list(runs), random.Random(0).shuffle
@@ -209,22 +224,42 @@ def _one(name: str, rounds: int, count: int, pair: ProcessPoolExecutor, lone: Pr
         shuffle(order)
         found.append({each: 60 * runs[each][0] / _seconds(runs[each][1]) for each in order})
         found[-1]["optuna"] = max(found[-1]["optuna"], found[-1].pop("two threads", 0.0))
-    runs.pop("two threads", None)
+    names = [each for each in ENTRANTS if each in runs]
     return {
-        "a minute": {each: median(one[each] for one in found) for each in runs},
-        "ratio": {each: median(one["ours"] / one[each] for one in found) for each in runs if each != "ours"},
-        "trials": count,
+        "a minute": {each: median(one[each] for one in found) for each in names},
+        "ratio": {each: median(one["ours"] / one[each] for one in found) for each in names if each != "ours"},
+        "trials": runs["ours"][0],
         "steps": STEPS,
         "rounds": rounds,
     }
 
 
-def main() -> None:
-    for name, found in measure().items():
+def gpu(rounds: int = ROUNDS) -> dict[str, Any]:
+    """The same of the MLP on a GPU; nothing where there is none."""
+    import torch
+
+    return measure(rounds, kinds=("mlp",), device="cuda") if torch.cuda.is_available() else {}
+
+
+def main(
+    device: str = "cpu",
+    kinds: Annotated[str, typer.Option(help=f"Networks: {', '.join(KINDS)}.")] = ",".join(KINDS),
+    rounds: Annotated[int, typer.Option(min=1)] = ROUNDS,
+    trials: Annotated[int, typer.Option(min=2, help="Of ours at a time.")] = TRIALS,
+) -> None:
+    """Trials a minute, beside an Optuna study over a plain torch loop."""
+    chosen = tuple(kinds.split(","))
+    if unknown := [name for name in chosen if name not in KINDS]:
+        raise typer.BadParameter(f"--kinds {unknown[0]}: known are {', '.join(KINDS)}")
+    import torch
+
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise typer.BadParameter(f"--device {device}: torch sees no GPU here")
+    for name, found in measure(rounds, trials, chosen, device).items():
         a_minute = ", ".join(f"{each} {value:.0f}" for each, value in found["a minute"].items())
         ratios = ", ".join(f"{value:.2f} × {each}" for each, value in found["ratio"].items())
         print(f"{KINDS[name].title}, trials a minute: {a_minute}; ours is {ratios}", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -236,6 +236,16 @@ def test_each_target_is_missed_by_its_own_figure(changes: dict[str, float], name
     assert missed(made_up_results(**changes)) == names
 
 
+@pytest.mark.parametrize(("ratio", "met"), [(20.5, True), (19.0, False)])
+def test_a_gpu_has_a_target_of_its_own_where_there_is_one(ratio: float, met: bool) -> None:
+    on_gpu = {"mlp": {"a minute": {"ours": 50_000.0, "optuna": 900.0}, "ratio": {"optuna": ratio}, "trials": 64}}
+    results = made_up_results() | {"trials_gpu": on_gpu}
+    (found,) = [each for each in targets.targets(results) if each.name.endswith("MLP, GPU")]
+    assert found.met is met
+    assert "50000" in table.markdown(results)
+    assert not any("GPU" in each.name for each in targets.targets(made_up_results() | {"trials_gpu": {}}))
+
+
 def test_compiled_steps_and_ours_are_no_eager_peers() -> None:
     case = made_up_case("adam", "100m", 2.0)
     assert cases.best_eager(case) == "foreach" and cases.speedup(case) == 2.0

@@ -80,7 +80,7 @@ def _clock(
         "profiles": profiles,
         "bands": {n: _bands(profile, len(times)) for n, profile in profiles.items()},
         "scores": {
-            n: _bounded(float(found[i]), *(each[i] for each in intervals), each_task[:, i]) for i, n in enumerate(names)
+            n: _bounded(float(found[i]), intervals[0][i], intervals[1][i], each_task[:, i]) for i, n in enumerate(names)
         },
         "reference": anchor,
         "speedups": _speedups(medians, drawn, names, anchor) if anchor in names else {},
