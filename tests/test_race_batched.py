@@ -176,6 +176,7 @@ VARIED: dict[str, tuple[str, list[dict[str, Any]]]] = {
     "clipped by their own norms": ("sgd", [{"lr": 0.5, "max_norm": 0.1}, {"lr": 0.5, "max_norm": 1.0}, {"lr": 0.1}]),
     "averaged": ("adam", [{"lr": 0.01, "ema": 0.9}, {"lr": 0.01}]),
     "schedules": ("adam", [{"lr": 0.01, "schedule": "wsd"}, {"lr": 0.01, "schedule": "constant"}, {"lr": 0.01}]),
+    "whole tensors": ("lamb", [{"lr": 0.01}, {"lr": 0.03, "weight_decay": 0.1}, {"lr": 0.02, "ema": 0.9}]),
     "lion": ("lion", [{"lr": 0.001}, {"lr": 0.003, "betas[1]": 0.9}]),
 }
 

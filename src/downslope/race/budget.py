@@ -126,7 +126,8 @@ def kept_back(trials: int) -> int:
 def rung_epochs(epochs: int) -> tuple[int, ...]:
     """The epochs of each rung: a ninth, a third, all. Raises SettingError for fewer than three."""
     if epochs < 3:
-        raise SettingError(f"rungs: a trial has {epochs} epoch{'s' * (epochs != 1)}, too few for shorter ones; give --epochs 3 or more")
+        has = f"{epochs} epoch{'s' * (epochs != 1)}"
+        raise SettingError(f"rungs: a trial has {has}, too few for shorter ones; give --epochs 3 or more")
     return (epochs // 9, epochs // 3, epochs) if epochs >= 9 else (epochs // 3, epochs)
 
 

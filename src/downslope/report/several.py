@@ -167,9 +167,9 @@ def several_pngs(several: Several) -> dict[str, bytes]:
                 band = found["bands"][name]
                 if band["low"][0] is not None:
                     shade = 0.13 * min(1.0, 4 / len(names))
-                    axes.fill_between(
-                        taus, band["low"], band["high"], color=look.colour, alpha=shade, linewidth=0, step="post", zorder=1
-                    )
+                    ends = band["low"], band["high"]
+                    look_of = {"color": look.colour, "alpha": shade, "linewidth": 0, "zorder": 1}
+                    axes.fill_between(taus, *ends, step="post", **look_of)
                 axes.plot(
                     taus, line, color=look.colour, linestyle=DASH[look.dash], linewidth=1.8, drawstyle="steps-post"
                 )

@@ -44,8 +44,8 @@ def _in_words(data: Data, common: Common, trials: Sequence[Trial]) -> str:
     made = common.optimizer(trials[0].optimizer)
     if not (isinstance(made, type) and issubclass(made, Optimizer)):
         return f"{trials[0].optimizer} is no optimizer of downslope, so it has no form for several trials"
-    if program(made.choose({**made.setting_defaults})).whole:
-        return f"{trials[0].optimizer} needs whole tensors, which each trial's optimizer takes by itself"
+    if program(made.choose({**made.setting_defaults})).needs_matrices:
+        return f"{trials[0].optimizer} is a rule for matrices, which each trial has another one beside"
     if made.scored is not None:
         return f"{trials[0].optimizer} scores the model at another point than it trains, each trial by itself"
     if data.train.loader is not None:
