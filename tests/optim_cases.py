@@ -38,9 +38,16 @@ VARIANTS: dict[str, Variant] = {
     "asgd": (CLASSES["ASGD"], {}),
     **{formula: (CLASSES[name], {}) for name, formula in OTHERS.items() if not program(FORMULAS[formula]).whole},
 }
-# Those that look at whole tensors, in more than one pass.
+# Those that look at whole tensors, in more than one pass; some have another formula for vectors.
 WHOLE_VARIANTS: dict[str, Variant] = {
-    formula: (CLASSES[name], {}) for name, formula in OTHERS.items() if formula not in VARIANTS
+    "adafactor": (CLASSES["Adafactor"], {}),
+    "adafactor_vector": (CLASSES["Adafactor"], {}),
+    **{
+        formula: (CLASSES[name], {})
+        for name, of in OTHERS.items()
+        for formula in (of, f"{of}_vector")
+        if formula in FORMULAS and of not in VARIANTS and not program(FORMULAS[of]).needs_matrices
+    },
 }
 # Those that take matrices only.
 MATRIX_VARIANTS: dict[str, Variant] = {
@@ -48,6 +55,9 @@ MATRIX_VARIANTS: dict[str, Variant] = {
     "muon_polyak": (CLASSES["Muon"], {"nesterov": False}),
     "moonlight": (CLASSES["Muon"], {"adjust_lr_fn": "match_rms_adamw"}),
     "moonlight_polyak": (CLASSES["Muon"], {"adjust_lr_fn": "match_rms_adamw", "nesterov": False}),
+    "shampoo": (CLASSES["Shampoo"], {}),
+    "soap": (CLASSES["SOAP"], {}),
+    "kron": (CLASSES["Kron"], {}),
 }
 MATRICES = ((7, 6), (3, 9), (3, 4, 2, 2))
 every_variant = pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
@@ -76,10 +86,12 @@ def give_gradients(params: Iterable[torch.Tensor], step: int) -> None:
         p.grad = g.to(p.dtype)
 
 
-def take_steps(optimizer: torch.optim.Optimizer, first: int, last: int) -> None:
+def take_steps(optimizer: torch.optim.Optimizer, first: int, last: int, smooth: bool = False) -> None:
     """Steps `first` to `last`, without the latter, each with the gradients of that step."""
     for step in range(first, last):
         give_gradients((p for group in optimizer.param_groups for p in group["params"]), step)
+        for p in (p for group in optimizer.param_groups for p in group["params"]) if smooth else ():
+            p.grad = torch.randn(p.shape, generator=torch.Generator().manual_seed(step), dtype=p.dtype)
         optimizer.step()
 
 

@@ -28,6 +28,9 @@ class Reference:
     source: str
     states: dict[str, str]
     shapes: tuple[tuple[int, ...], ...] = ((7, 6), (5,), ())
+    together: bool = False  # whether the parameters share numbers, so that only an optimizer of all can be compared
+    smooth: bool = False  # whether to compare with gradients of one size, none of them 0
+    rtol: float = 1e-12  # of the double precision comparison
 
     @property
     def is_torch(self) -> bool:

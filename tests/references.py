@@ -18,6 +18,7 @@ import schedulefree
 import torch
 
 from reference import ADAM, DECAYED, Reference, Transcribed, of_package, of_torch, transcribed
+from references_matrices import MATRICES_TABLE
 from references_variants import VARIANTS
 
 
@@ -334,6 +335,7 @@ TABLE = (
     _muon("muon_polyak", "KellerJordan/Muon", False, _original),
     _muon("moonlight", "MoonshotAI/Moonlight", True, _moonlight),
     _muon("moonlight_polyak", "MoonshotAI/Moonlight", False, _moonlight),
+    *MATRICES_TABLE,
 )
 REFERENCES: dict[str, Reference] = {reference.formula: reference for reference in TABLE}
 CASES = [(reference, settings) for reference in TABLE for settings in reference.settings]

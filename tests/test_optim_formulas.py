@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from downslope.backends import cpu
-from downslope.formulas import FORMULAS
+from downslope.formulas import FORMULAS, VECTORS
 from optim_cases import (
     MATRIX_VARIANTS,
     VARIANTS,
@@ -42,7 +42,8 @@ def test_each_formula_has_a_class() -> None:
     assert every.keys() == FORMULAS.keys()
     for name, (cls, settings) in every.items():
         optimizer = cls(parameters_for(cls), **settings)
-        assert type(optimizer).choose(optimizer.param_groups[0]) is FORMULAS[name]
+        chosen = type(optimizer).choose(optimizer.param_groups[0])
+        assert FORMULAS[name] in (chosen, VECTORS.get(chosen))
 
 
 @pytest.mark.usefixtures("float64")
@@ -54,8 +55,8 @@ def test_equals_the_reference(case: tuple[Reference, dict[str, Any]]) -> None:
     theirs = reference.make(their_params, **settings)
     ours = cls(our_params, **{**choice, **settings})
     for step in range(STEPS):
-        take_steps(theirs, step, step + 1)
-        take_steps(ours, step, step + 1)
+        take_steps(theirs, step, step + 1, reference.smooth)
+        take_steps(ours, step, step + 1, reference.smooth)
         assert not ours._batch._slow, "not compiled"
         for ours_p, theirs_p in zip(our_params, their_params):
             same = {"p": (ours_p, theirs_p)} | {
@@ -64,7 +65,9 @@ def test_equals_the_reference(case: tuple[Reference, dict[str, Any]]) -> None:
             }
             for name, (a, b) in same.items():
                 a, b = torch.as_tensor(a), torch.as_tensor(b)
-                torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-13, msg=f"{name} after step {step + 1}")
+                torch.testing.assert_close(
+                    a, b, rtol=10 * reference.rtol, atol=reference.rtol / 10, msg=f"{name} after step {step + 1}"
+                )
 
 
 def in_double(variant: Variant, of: torch.optim.Optimizer, noise: float = 0.0) -> list[dict[str, torch.Tensor]]:

@@ -41,8 +41,8 @@ EXAMPLE = "def momentum(p, g, v=0, *, lr=0.01, beta=0.9)"
 class Formula:
     """A formula function and what its signature declares.
 
-    States come after p and g, each with its initial value: a number, or the name of the setting (or `"p"`) that it
-    starts at. After `*` come the step count `t` (1 in the first step) and the settings with their defaults, each a
+    States come after p and g, each with its initial value: a number, the name of the setting (or `"p"`) that it
+    starts at, or `"identity"` for a square matrix. After `*` come the step count `t` (1 in the first step) and the settings with their defaults, each a
     number or a tuple of numbers.
     """
 
@@ -99,13 +99,16 @@ def _initial(name: str, p: inspect.Parameter, settings: list[str]) -> float | st
             f"and a setting comes after `*`: `{EXAMPLE}`"
         )
     if isinstance(value, str):
-        if value != "p" and value not in settings:
-            raise FormulaError(f"{name}: the state `{p.name}` starts at {value!r}, which is neither a setting nor 'p'")
+        if value not in ("p", "identity", *settings):
+            raise FormulaError(
+                f"{name}: the state `{p.name}` starts at {value!r}, which is neither a setting nor 'p' nor 'identity'"
+            )
         return value
     if isinstance(value, numbers.Real):
         return float(value)
     raise FormulaError(
-        f"{name}: the state `{p.name}` starts at {value!r}; write a number, or the name of a setting or 'p' in quotes"
+        f"{name}: the state `{p.name}` starts at {value!r}; write a number, or the name of a setting, 'p' or "
+        "'identity' in quotes"
     )
 
 

@@ -95,6 +95,7 @@ def _operators() -> None:
         if op in reflected:
             setattr(Symbol, f"__r{name}__", lambda a, b, op=op: apply(op, b, a))
     setattr(Symbol, "__mod__", lambda a, b: apply("sub", a, floor(a / b) * b))  # noqa: B010
+    setattr(Symbol, "__rmod__", lambda a, b: apply("sub", b, floor(b / a) * a))  # noqa: B010
 
 
 _operators()

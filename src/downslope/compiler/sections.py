@@ -72,17 +72,31 @@ class Sections:
         self.level = levels(graph.outputs.values(), self.wholes, self.stored)
         shapes, full = graph.shapes, graph.whole_shape
         of_shape = {n: scalar(n.op) for n in self.level if n.op in OF_SHAPE}
+        self.last = max(self.level[n] for n in self.outputs.values())
+        self._sink()
         named = self._named()
         self.results = of_shape | {n: _result_of(shapes[n], full, i) for i, n in enumerate(named)}
-        self.last = max(self.level[n] for n in self.outputs.values())
         passed = {name: n for name, n in self.outputs.items() if name not in kept}
         self.at = {name: self.last if name == "p" else self.level[n] for name, n in passed.items()}
+
+    def _sink(self) -> None:
+        """Have whole nodes computed in the section that needs them, where a `where` may leave them out, not before."""
+        due = {n: self.level[n] for name, n in self.outputs.items() if name not in self.kept}
+        due[self.outputs["p"]] = self.last
+        for name in self.kept:
+            due.setdefault(self.outputs[name], self._latest)
+        for n in reversed([*self.level]):
+            until = self.level[n] if n in self.stored else due.get(n, self.level[n])
+            if n in self.wholes:
+                self.level[n] = until
+            for a in n.args:
+                due[a] = min(due.get(a, until), until)
 
     def _named(self) -> list[Node]:
         """The whole nodes whose values passes and later sections read."""
         named: dict[Node, None] = {}
         seen: set[tuple[Node, int]] = set()
-        todo = [(n, self._own_level(n) if name in self.kept else 0) for name, n in self.outputs.items()]
+        todo = [(n, self._latest if name in self.kept else 0) for name, n in self.outputs.items()]
         while todo:  # nodes with the section that they are computed in, 0 for a pass
             n, section = todo.pop()
             if (n, section) in seen or n.op in OF_SHAPE:
@@ -97,8 +111,10 @@ class Sections:
             todo += [(a, section) for a in n.args]
         return [n for n in self.level if n in named]
 
-    def _own_level(self, n: Node) -> int:
-        return max(self.level[n], 1)
+    @property
+    def _latest(self) -> int:
+        """The level of the last section: that of states of other shapes, which change at the end of a step."""
+        return max(self.last, 1)
 
     def pieces(self) -> list[Piece]:
         while True:
@@ -118,8 +134,10 @@ class Sections:
             known = stored | {n: result for n, result in self.results.items() if self.level[n] <= here}
             of_pass = {name: with_known(known, self.outputs[name]) for name in at if at[name] == here}
             section = self._section(here, known, stored, of_pass)
+            leaves = [leaf for leaf in walk(section.values()) if not leaf.args]
             passed = {leaf.value for leaf in walk(of_pass.values())}
-            seen = {leaf.value for leaf in walk(section.values()) if leaf.op == "tensor"}
+            passed |= {leaf.value for leaf in leaves if leaf.op == "scalar"}  # which are read before the pass runs
+            seen = {leaf.value for leaf in leaves if leaf.op == "tensor"}
             for name in at:
                 if at[name] < here and self._leaf(name).value in passed:
                     late[name] = here
@@ -152,5 +170,5 @@ class Sections:
 
         named = {str(result.value): n for n, result in self.results.items() if n.op not in OF_SHAPE}
         wanted = {name: n for name, n in named.items() if self.level[n] == here + 1}
-        wanted |= {s: self.outputs[s] for s in self.kept if self._own_level(self.outputs[s]) == here + 1}
+        wanted |= {s: self.outputs[s] for s in self.kept if here + 1 == self._latest}
         return {name: see(n) for name, n in wanted.items()}

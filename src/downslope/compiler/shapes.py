@@ -26,8 +26,8 @@ Known = Shape | None  # None: of a state of which nothing is known yet
 def together(*shapes: Known) -> Known:
     """The shape of values combined element by element; a size of 1 fits every other."""
     known = [s for s in shapes if s is not None]
-    if not known:
-        return None
+    if len(known) < len(shapes) and all(s == NUMBER for s in known):
+        return None  # a number takes any shape
     sizes = [sorted({s[i] for s in known} - {"1"}) for i in range(3)]
     if any(len(size) > 1 for size in sizes):
         raise FormulaError(f"{' and '.join(map(words, dict.fromkeys(known)))} do not fit together element by element")

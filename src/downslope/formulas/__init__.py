@@ -10,7 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import adagrad, adam, averaging, bounded, layerwise, matrix, sgd, sign, variants
+from . import (
+    adagrad,
+    adam,
+    averaging,
+    bounded,
+    factored,
+    free,
+    layerwise,
+    matrix,
+    precondition,
+    sgd,
+    sign,
+    variants,
+)
 
 FORMULAS: dict[str, Callable[..., Any]] = {
     function.__name__: function
@@ -78,6 +91,18 @@ FORMULAS: dict[str, Callable[..., Any]] = {
         layerwise.adamnorm,
         layerwise.stableadamw,
         layerwise.mars,
+        factored.adafactor,
+        factored.adafactor_vector,
+        factored.came,
+        factored.came_vector,
+        factored.sm3,
+        factored.adam_mini,
+        factored.adam_mini_vector,
+        free.dog,
+        free.ldog,
+        free.dadapt_sgd,
+        free.dadapt_adam,
+        free.prodigy,
         averaging.asgd,
         averaging.schedule_free_sgd,
         averaging.schedule_free_adamw,
@@ -85,11 +110,18 @@ FORMULAS: dict[str, Callable[..., Any]] = {
         matrix.muon_polyak,
         matrix.moonlight,
         matrix.moonlight_polyak,
+        precondition.shampoo,
+        precondition.soap,
+        precondition.kron,
     )
 }
 
 # Formulas that have another one for vectors and single numbers, as the papers say: where rows and columns are factored,
 # a vector has nothing to factor.
-VECTORS: dict[Callable[..., Any], Callable[..., Any]] = {}
+VECTORS: dict[Callable[..., Any], Callable[..., Any]] = {
+    factored.adafactor: factored.adafactor_vector,
+    factored.came: factored.came_vector,
+    factored.adam_mini: factored.adam_mini_vector,
+}
 
 __all__ = ["FORMULAS", "VECTORS"]

@@ -382,6 +382,35 @@ class ASGD(Optimizer):
         rounding_seed: int = 0,
     ) -> None: ...
 
+class Adafactor(Optimizer):
+    """A drop-in for torch.optim.Adafactor.
+
+    Vectors have `adafactor_vector`. eps[0] of None is the precision of the parameter.
+
+    Shazeer & Stern 2018, arXiv:1804.04235, Algorithm 4: the squares' average from those of its rows and columns.
+
+    torch.optim.Adafactor, which has means where the paper has sums, bounds the estimate by eps[0] instead of adding it
+    to the squares, and takes lr for the paper's 1e-2 and for the decay. The last two dimensions are factored.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.01,
+        beta2_decay: Setting = -0.8,
+        eps: tuple[Setting, Setting] = (None, 0.001),
+        d: Setting = 1.0,
+        weight_decay: Setting = 0.0,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+        cautious: bool = False,
+    ) -> None: ...
+
 class Muon(Optimizer):
     """A drop-in for torch.optim.Muon.
 
@@ -1743,6 +1772,281 @@ class MARS(Optimizer):
         state_dtype: StateDtype = None,
         param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
         rounding_seed: int = 0,
+    ) -> None: ...
+
+class CAME(Optimizer):
+    """Luo et al. 2023, arXiv:2307.02047, Algorithm 2: Adafactor with momentum, smaller where updates stray from it.
+
+    As the authors' code (came-pytorch) with its defaults, lr from its example. The last two dimensions are factored.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.0002,
+        betas: tuple[Setting, Setting, Setting] = (0.9, 0.999, 0.9999),
+        eps: tuple[Setting, Setting] = (1e-30, 1e-16),
+        clip_threshold: Setting = 1.0,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+        cautious: bool = False,
+    ) -> None: ...
+
+class SM3(Optimizer):
+    """Anil et al. 2019, arXiv:1901.11150, Algorithm SM3-II: Adagrad whose sums are bounded by row and column maxima.
+
+    momentum is the paper's, an average of updates; lr and eps are pytorch_optimizer's. All dimensions but the first are
+    columns, where the paper and most code keep one accumulator for each dimension. Of a vector it is Adagrad.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.1,
+        momentum: Setting = 0.9,
+        eps: Setting = 1e-30,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+        cautious: bool = False,
+    ) -> None: ...
+
+class AdamMini(Optimizer):
+    """Zhang et al. 2024, arXiv:2406.16793, Algorithm 1: Adam with one second moment for each row, an output neuron.
+
+    As the authors' code (adam-mini) with its defaults treats embeddings, heads, values, projections and MLPs. It has one
+    for each head of queries and keys, which it finds by their names, and gives biases Adam's; here rows are all.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.001,
+        betas: tuple[Setting, Setting] = (0.9, 0.999),
+        eps: Setting = 1e-08,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+        cautious: bool = False,
+    ) -> None: ...
+
+class DoG(Optimizer):
+    """Ivgi, Hinder & Carmon 2023, arXiv:2302.12022, DoG: the distance from the start over the gradients' norm.
+
+    As the authors' code (dog-optimizer) with its defaults, over all tensors of the optimizer, there of a param group.
+    The authors ask for an average of the iterates: `ema=`.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 1.0,
+        reps_rel: Setting = 1e-06,
+        eps: Setting = 1e-08,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+        cautious: bool = False,
+    ) -> None: ...
+
+class LDoG(Optimizer):
+    """Ivgi, Hinder & Carmon 2023, arXiv:2302.12022, L-DoG: DoG for each tensor by itself.
+
+    As the authors' code (dog-optimizer) with its defaults. The authors ask for an average of the iterates: `ema=`.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 1.0,
+        reps_rel: Setting = 1e-06,
+        eps: Setting = 1e-08,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+        cautious: bool = False,
+    ) -> None: ...
+
+class DAdaptSGD(Optimizer):
+    """Defazio & Mishchenko 2023, arXiv:2301.07733, D-Adaptation for SGD: a lower bound of the distance is the rate.
+
+    As the authors' code (dadaptation) with its defaults, but for growth_rate: warm up with a schedule on lr instead.
+    The decay is coupled, and no part of the first gradient's norm.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 1.0,
+        momentum: Setting = 0.0,
+        d0: Setting = 1e-06,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+        cautious: bool = False,
+    ) -> None: ...
+
+class DAdaptAdam(Optimizer):
+    """Defazio & Mishchenko 2023, arXiv:2301.07733, D-Adaptation for Adam: a lower bound of the distance is the rate.
+
+    As the authors' code (dadaptation, decouple=True) with its defaults, but for growth_rate and the bias correction:
+    warm up with a schedule on lr instead. The decay is decoupled, at the rate d times lr.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 1.0,
+        betas: tuple[Setting, Setting] = (0.9, 0.999),
+        eps: Setting = 1e-08,
+        d0: Setting = 1e-06,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+        cautious: bool = False,
+    ) -> None: ...
+
+class Prodigy(Optimizer):
+    """Mishchenko & Defazio 2023, arXiv:2306.06101, Algorithm 4: D-Adaptation for Adam that forgets its first steps.
+
+    As the authors' code (prodigyopt) with its defaults, but for growth_rate, safeguard_warmup and the bias correction:
+    warm up with a schedule on lr instead. The decay is decoupled, at the rate d times lr.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 1.0,
+        betas: tuple[Setting, Setting] = (0.9, 0.999),
+        eps: Setting = 1e-08,
+        weight_decay: Setting = 0.0,
+        d0: Setting = 1e-06,
+        d_coef: Setting = 1.0,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+        cautious: bool = False,
+    ) -> None: ...
+
+class Shampoo(Optimizer):
+    """Gupta, Koren & Singer 2018, arXiv:1802.09568, Algorithm 1: each side divided by the fourth root of its squares.
+
+    The sums begin at eps times the identity, and the roots are taken anew in every update_freq-th step, from the first
+    on; section 5 takes the step from an average of gradients, as here. moskomule/shampoo.pytorch, whose lr and eps
+    these are, has square roots and no average. Popular with `grafted=`, which gives it another rule's step length.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.1,
+        momentum: Setting = 0.9,
+        eps: Setting = 0.0001,
+        update_freq: Setting = 10,
+        weight_decay: Setting = 0.0,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+        cautious: bool = False,
+    ) -> None: ...
+
+class SOAP(Optimizer):
+    """Vyas et al. 2024, arXiv:2409.11321, Algorithm 3: Adam in the slowly turning eigenbasis of Shampoo's sums.
+
+    As the authors' code with its defaults: the first step only learns the basis, which one step of orthogonal iteration
+    turns in every precondition_frequency-th step; columns are sorted, and the second moment with them. The code leaves
+    sides longer than 10,000 alone; here both sides are always turned.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.003,
+        betas: tuple[Setting, Setting] = (0.95, 0.95),
+        eps: Setting = 1e-08,
+        weight_decay: Setting = 0.01,
+        precondition_frequency: Setting = 10,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+        cautious: bool = False,
+    ) -> None: ...
+
+class Kron(Optimizer):
+    """Li 2018, arXiv:1803.09383, PSGD with two triangular factors, fitted to the momentum: Kron.
+
+    As kron-torch with its defaults. The factors learn in every step until flat_start, then ever more seldom, down to
+    min_probability of the steps. They are balanced in every balance_every-th step, there in one of 100 by chance; the
+    noise of the fit is a function of the step, and stays out of the update.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT = ...,
+        lr: Setting = 0.0003,
+        b1: Setting = 0.9,
+        weight_decay: Setting = 0.0,
+        precond_lr: Setting = 0.1,
+        min_probability: Setting = 0.03,
+        flat_start: Setting = 500,
+        balance_every: Setting = 100,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        ema: float | None = None,
+        skip_nonfinite: bool = False,
+        cautious: bool = False,
     ) -> None: ...
 
 class ScheduleFreeSGD(Optimizer):

@@ -151,6 +151,12 @@ TORCH: dict[str, Torch] = {
         },
         {},
     ),
+    "Adafactor": Torch(
+        lambda group: F["adafactor"],
+        {"lr": 1e-2, "beta2_decay": -0.8, "eps": (None, 1e-3), "d": 1.0, "weight_decay": 0.0},
+        {"foreach": None, "maximize": False},
+        others="Vectors have `adafactor_vector`. eps[0] of None is the precision of the parameter.",
+    ),
     "Muon": Torch(
         _muon,
         {
@@ -219,6 +225,17 @@ OTHERS: dict[str, str] = {
     "AdamNorm": "adamnorm",
     "StableAdamW": "stableadamw",
     "MARS": "mars",
+    "CAME": "came",
+    "SM3": "sm3",
+    "AdamMini": "adam_mini",
+    "DoG": "dog",
+    "LDoG": "ldog",
+    "DAdaptSGD": "dadapt_sgd",
+    "DAdaptAdam": "dadapt_adam",
+    "Prodigy": "prodigy",
+    "Shampoo": "shampoo",
+    "SOAP": "soap",
+    "Kron": "kron",
     "ScheduleFreeSGD": "schedule_free_sgd",
     "ScheduleFreeAdamW": "schedule_free_adamw",
 }

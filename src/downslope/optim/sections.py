@@ -24,6 +24,9 @@ from . import sharding
 STACK_VALUES = 1 << 24  # of a stacked call: beyond that a copy costs more than calls do
 
 
+NEW = "new."  # before the names of states whose new values wait: until the end of the step the old ones are read
+
+
 @dataclass
 class Job:
     """The section of one parameter: the tensors and the numbers that it may read by name, and where its results go."""
@@ -54,7 +57,7 @@ def _put(job: Job, name: str, value: Any) -> None:
     elif name in job.scratch:
         job.scratch[name].copy_(sharding.share(_sized(value, job), job.param))
     else:
-        job.parts[name] = value
+        job.parts[NEW + name if name in job.plan.kept else name] = value
 
 
 def _sized(value: Any, job: Job) -> torch.Tensor:
@@ -71,7 +74,7 @@ def _sized(value: Any, job: Job) -> torch.Tensor:
 def commit(state: Mapping[str, Any], parts: dict[str, Any], kept: Iterable[str]) -> None:
     """The states of other shapes get their new values, at the end of a step."""
     for name in kept:
-        new = parts.pop(name)
+        new = parts[NEW + name]
         if isinstance(new, torch.Tensor):
             state[name].copy_(new.reshape(state[name].shape))
         else:

@@ -51,6 +51,8 @@ def check(optimizer: str, name: str, value: Any, default: Any) -> None:
             )
         checks = CHECKS.get(name, _ANY)
         for i, item in enumerate(value):
+            if item is None and default[i] is None:
+                continue
             one = checks[i] if isinstance(checks[0], tuple) else checks
             check_number(optimizer, f"{name}[{i}]", item, one, default[i])  # type: ignore[arg-type]
     elif isinstance(default, bool) or default is None:

@@ -31,6 +31,8 @@ def start(param: torch.Tensor, name: str, group: Group, plan: Plan, asked: Preci
 def start_sized(param: torch.Tensor, size: tuple[int, ...], value: float | str, group: Group) -> torch.Tensor:
     """A state of another size than its parameter at its initial value, in the same precision or float32."""
     dtype = torch.float32 if param.dtype in (torch.float16, torch.bfloat16) else param.dtype
+    if value == "identity":
+        return torch.eye(*size, dtype=dtype, device=param.device)
     return torch.full(size, initial(value, group), dtype=dtype, device=param.device)
 
 
