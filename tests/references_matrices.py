@@ -70,8 +70,8 @@ class Soap(pytorch_optimizer.SOAP):
 
 
 class Kron(kron_torch.kron.Kron):
-    """The package's in float64 and without its compiler: its noise is ours, stays out of the step, as its authors' does,
-    and it balances at fixed steps."""
+    """The package's in float64 and without its compiler: its noise is ours and stays out of the step, as its author's
+    does, and it balances at fixed steps."""
 
     def __init__(
         self, params: Any, flat_start: int = 500, min_probability: float = 0.03, balance_every: int = 100, **own: Any
@@ -93,9 +93,9 @@ class Kron(kron_torch.kron.Kron):
 
     def step(self, closure: None = None) -> None:
         count = int(self._prob_step) + 1
-        with mock.patch.multiple(kron_torch.kron, **self.names), mock.patch("builtins.print"):
-            with mock.patch.object(torch, "randn_like", lambda g: noise(g, count)):
-                super().step()
+        ours = mock.patch.object(torch, "randn_like", lambda g: noise(g, count))
+        with mock.patch.multiple(kron_torch.kron, **self.names), mock.patch("builtins.print"), ours:
+            super().step()
 
 
 def mini(params: Any, **settings: Any) -> torch.optim.Optimizer:

@@ -13,7 +13,10 @@ from collections.abc import Iterable
 
 from ..compiler.cut import Call
 from ..compiler.graph import Graph, Node, tensor, walk
+from ..compiler.ops import MATRICES, OF_SHAPE
+from ..compiler.ops import WHOLE as WHOLE_TENSORS
 from ..compiler.plan import Plan, plan
+from ..compiler.sections import has_sections
 from ..errors import SettingError
 
 # Operation -> JavaScript, on names and numbers alone, so that nothing needs brackets.
@@ -48,7 +51,7 @@ TABLE: dict[str, str] = {
     "isfinite": "Number.isFinite({})",
     "where": "{} ? {} : {}",
 }
-WHOLE: dict[str, str] = {"norm": "norm({})", "mean": "mean({})"}
+WHOLE: dict[str, str] = {"norm": "norm({})", "mean": "mean({})", "sum": "total({})"}
 
 # What a source needs beside the language: each under the name that it is called by.
 HELPERS: dict[str, str] = {
@@ -59,6 +62,7 @@ HELPERS: dict[str, str] = {
     ),
     "norm": "function norm(x) { let sum = 0; for (const each of x) sum += each * each; return Math.sqrt(sum); }",
     "mean": "function mean(x) { let sum = 0; for (const each of x) sum += each; return sum / x.length; }",
+    "total": "function total(x) { let sum = 0; for (const each of x) sum += each; return sum; }",
 }
 
 # Words that JavaScript keeps for itself, and names that the function uses.
@@ -76,8 +80,8 @@ def javascript(graph: Graph) -> str:
 
     `tensors` has p, g and the states as Float64Arrays of one length, and gets an array of that length for each value
     that is kept on the way; `numbers` has the settings (`lr`, `betas[0]`), t, and the states that are one number. A
-    tensor counts as a vector: `rows` is its length, `columns` 1. Raises SettingError for Newton-Schulz, which needs
-    matrices.
+    tensor counts as a vector: `rows` is its length, `columns` 1. Raises SettingError for what needs matrices, such as
+    Newton-Schulz.
     """
     body = function(graph)
     return "\n".join([*helpers(body), body])
@@ -90,14 +94,26 @@ def helpers(body: str) -> list[str]:
 
 def function(graph: Graph) -> str:
     """The graph's function alone, for a file that has the helpers already."""
-    first = plan(graph)
-    if first.needs_matrices:
+    graph = _alone(graph)
+    if not covers(graph):
+        op = next(n.op for n in graph.nodes if n.op in (MATRICES | WHOLE_TENSORS.keys()) - WHOLE.keys() - OF_SHAPE)
         raise SettingError(
-            f"{graph.name}: newton_schulz works on matrices, and the JavaScript back end has vectors; choose another "
-            "formula, or `--as graph` to read this one"
+            f"{graph.name}: {op} works on matrices, and the JavaScript back end has vectors; choose another formula, "
+            "or `--as graph` to read this one"
         )
+    first = plan(graph)
     lines = [line for each in first.passes for line in _Pass(each).lines()]
     return "\n".join([f"function {identifier(graph.name)}(tensors, numbers) {{", *(f"  {x}" for x in lines), "}"])
+
+
+def covers(graph: Graph) -> bool:
+    """Whether a formula has a meaning for a vector alone."""
+    return not has_sections(_alone(graph)) and not any(n.op in MATRICES for n in graph.nodes)
+
+
+def _alone(graph: Graph) -> Graph:
+    """The graph for an optimizer of one tensor, of which a sum over all tensors is the tensor's own."""
+    return graph.map(lambda n: n.args[0] if n.op == "overall" else n)
 
 
 def identifier(name: str, taken: Iterable[str] = TAKEN) -> str:

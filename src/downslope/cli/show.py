@@ -153,8 +153,12 @@ def catalogue() -> list[dict[str, Any]]:
 
 
 def chosen(made: Any) -> list[Any]:
-    """The formulas that a class chooses from: those of its defaults, of each of its switches, and of momentum."""
-    return list(ways(made))
+    """The formulas that a class chooses from: those of its defaults, of each of its switches, of momentum, and those
+    that it has for vectors."""
+    from ..formulas import VECTORS
+
+    found = list(ways(made))
+    return found + [VECTORS[function] for function in found if function in VECTORS]
 
 
 def ways(made: Any) -> dict[Any, dict[str, Any]]:

@@ -97,6 +97,10 @@ def _pieces(
         return scalar(f"new.{name}") if name in numbers else tensor(f"new.{name}")
 
     stored: dict[Node, Node] = {}
+    element: set[Node] = set()
+    for n in level:
+        if n.op == "tensor" or (n.op not in ONE_NUMBER and any(a in element for a in n.args)):
+            element.add(n)
     pieces, late, scratch = [], {}, 0
     for here in range(last + 1):
         known = stored | {n: result for n, result in results.items() if level[n] <= here}
@@ -121,7 +125,11 @@ def _pieces(
                 late[name] = here
             elif at[name] <= here and name in sources:
                 late[name] = here + 1
-        stored |= {outputs[name]: fresh(name) for name in outputs if at[name] == here and outputs[name].args}
+        stored |= {
+            n: fresh(name)
+            for name, n in outputs.items()
+            if at[name] == here and n.args and (name in numbers or n in element)
+        }
         pieces.append(Piece(of_pass, tuple(calls)))
     if late:
         return [], late

@@ -42,8 +42,8 @@ class Formula:
     """A formula function and what its signature declares.
 
     States come after p and g, each with its initial value: a number, the name of the setting (or `"p"`) that it
-    starts at, or `"identity"` for a square matrix. After `*` come the step count `t` (1 in the first step) and the settings with their defaults, each a
-    number or a tuple of numbers.
+    starts at, or `"identity"` for a square matrix. After `*` come the step count `t` (1 in the first step) and the
+    settings with their defaults, each a number or a tuple of numbers.
     """
 
     function: Callable[..., Any]

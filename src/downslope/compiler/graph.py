@@ -90,7 +90,7 @@ def shaped(outputs: Mapping[str, Node], states: Mapping[str, float | str]) -> di
             f"`{text(used['mean_along'])}` sees the last two dimensions as the matrix, `{text(used[op])}` the first "
             "and all others; write row_mean(x) or column_mean(x)"
         )
-    of: dict[str, Known] = {name: whole if start == "p" else None for name, start in states.items()}
+    of: dict[str, Known] = {s: whole if start == "p" or s not in outputs else None for s, start in states.items()}
     while True:
         found: dict[Node, Known] = {}
         for n in walk(outputs.values()):
@@ -102,7 +102,7 @@ def shaped(outputs: Mapping[str, Node], states: Mapping[str, float | str]) -> di
                 found[n] = whole
             else:
                 found[n] = shapes.result(n.op, [found[a] for a in n.args], lambda n=n: text(n))  # type: ignore[misc]
-        new = {name: shapes.together(of[name], found[outputs[name]]) for name in of}
+        new = {s: shapes.together(shape, found[outputs[s]]) if s in outputs else shape for s, shape in of.items()}
         if new == of:
             if None not in found.values():
                 return found  # type: ignore[return-value]
@@ -161,6 +161,8 @@ class Graph:
 
     def shape(self, state: str) -> Shape:
         """The shape of a state: as the formula's values make it, or as it starts."""
+        if state not in self.outputs:
+            return self.whole_shape
         start = self.whole_shape if self.states[state] == "p" else NUMBER
         old = self.shapes.get(tensor(state), start)
         return shapes.together(old, self.shapes[self.outputs[state]]) or NUMBER

@@ -11,14 +11,14 @@ from collections.abc import Collection
 
 from .graph import Graph, Node, text, walk
 from .ops import EVERY
-from .sections import levels_of
+from .sections import has_sections, levels_of, whole_nodes
 from .shapes import NUMBER
 
 # How tightly Python's operators bind; a function call or a name binds tightest.
 COMPARE, OR, AND, SUM, PRODUCT, UNARY, POWER, ATOM = range(1, 9)
 BINDS = {
     "lt": COMPARE, "le": COMPARE, "gt": COMPARE, "ge": COMPARE, "eq": COMPARE, "ne": COMPARE, "or": OR, "and": AND,
-    "add": SUM, "sub": SUM, "mul": PRODUCT, "div": PRODUCT, "neg": UNARY, "not": UNARY, "pow": POWER,
+    "add": SUM, "sub": SUM, "mul": PRODUCT, "div": PRODUCT, "matmul": PRODUCT, "neg": UNARY, "not": UNARY, "pow": POWER,
 }  # fmt: skip
 # What each operand must bind at least, where it is not: left as tightly as the operator, right tighter.
 OPERANDS = {op: (COMPARE + 1, COMPARE + 1) for op, binds in BINDS.items() if binds == COMPARE} | {
@@ -37,17 +37,28 @@ def listing(graph: Graph) -> str:
     element = {n for n, shape in shapes.items() if shape == full}
     names = _named(graph, element)
     lines = {node: f"    {name} = {_expression(node, names)}" for node, name in names.items()}
-    level = levels_of(graph)
-    parts: dict[tuple[int, int], list[str]] = {}
+    place = _places(graph, element)
+    parts: dict[tuple[int, int, int], list[str]] = {}
     for node, line in lines.items():
-        kind = 2 if shapes[node] == full else int(shapes[node] != NUMBER)
-        parts.setdefault((level[node], kind), []).append(line)
+        parts.setdefault(place[node], []).append(line)
     body = []
-    for (passes, kind), part in sorted(parts.items()):  # numbers first; after a pass those that its tensors gave
-        title = ("once per tensor" if passes else "once per step", "on rows, columns and square matrices")
-        body += [f"    # {(*title, 'for each element')[kind]}", *part]
+    for (passes, _, kind), part in sorted(parts.items()):  # numbers first; after a pass those that its tensors gave
+        title = ("once per tensor" if passes else "once per step", "on whole tensors", "for each element")[kind]
+        body += [f"    # {title}", *part]
     results = ", ".join(names.get(n, text(n)) for n in graph.outputs.values())
     return "\n".join([_header(graph), *body, f"    return {results}"])
+
+
+def _places(graph: Graph, element: set[Node]) -> dict[Node, tuple[int, int, int]]:
+    """Where each node's line stands: by the passes before, by what it waits for among those of one pass, and by its
+    kind: a number, whole tensors, or each element."""
+    level, wholes = levels_of(graph), whole_nodes(graph) if has_sections(graph) else set[Node]()
+    found: dict[Node, tuple[int, int, int]] = {}
+    for n in graph.nodes:
+        kind = 1 if n in wholes and graph.shapes[n] != NUMBER else 2 if n in element else 0
+        before = [found[a] for a in n.args if found[a][0] == level[n]]
+        found[n] = (level[n], max((turn + (last > kind) for _, turn, last in before), default=0), kind)
+    return found
 
 
 def uses(graph: Graph) -> Counter[Node]:

@@ -71,6 +71,7 @@ class Sections:
         self.stored = stored_nodes(graph, self.wholes)
         self.level = levels(graph.outputs.values(), self.wholes, self.stored)
         shapes, full = graph.shapes, graph.whole_shape
+        self.full = {n for n, shape in shapes.items() if shape == full}
         of_shape = {n: scalar(n.op) for n in self.level if n.op in OF_SHAPE}
         self.last = max(self.level[n] for n in self.outputs.values())
         self._sink()
@@ -143,7 +144,11 @@ class Sections:
                     late[name] = here
                 elif at[name] <= here and name in seen:
                     late[name] = here + 1
-            stored |= {self.outputs[n]: self._leaf(n, "new.") for n in at if at[n] == here and self.outputs[n].args}
+            stored |= {
+                n: self._leaf(name, "new.")
+                for name, n in self.outputs.items()
+                if at.get(name) == here and n.args and (name in self.numbers or n in self.full)
+            }
             pieces.append(Piece(of_pass, (), section))
         return pieces, late
 

@@ -106,8 +106,8 @@ def sm3(p, g, row_accumulator=0, column_accumulator=0, momentum_buffer=0, *, lr=
 def adam_mini(p, g, m=0, vmean=0, *, t, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
     """Zhang et al. 2024, arXiv:2406.16793, Algorithm 1: Adam with one second moment for each row, an output neuron.
 
-    As the authors' code (adam-mini) with its defaults treats embeddings, heads, values, projections and MLPs. It has one
-    for each head of queries and keys, which it finds by their names, and gives biases Adam's; here rows are all.
+    As the authors' code (adam-mini) with its defaults treats embeddings, heads, values, projections and MLPs. It has
+    one for each head of queries and keys, which it finds by their names, and gives biases Adam's; here rows are all.
     """
     beta1, beta2 = betas
     m = beta1 * m + (1 - beta1) * g

@@ -1826,8 +1826,8 @@ class SM3(Optimizer):
 class AdamMini(Optimizer):
     """Zhang et al. 2024, arXiv:2406.16793, Algorithm 1: Adam with one second moment for each row, an output neuron.
 
-    As the authors' code (adam-mini) with its defaults treats embeddings, heads, values, projections and MLPs. It has one
-    for each head of queries and keys, which it finds by their names, and gives biases Adam's; here rows are all.
+    As the authors' code (adam-mini) with its defaults treats embeddings, heads, values, projections and MLPs. It has
+    one for each head of queries and keys, which it finds by their names, and gives biases Adam's; here rows are all.
     """
 
     def __init__(

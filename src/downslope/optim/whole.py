@@ -44,8 +44,9 @@ def _squares(t: torch.Tensor) -> float:
 
 
 # A number for a tensor: what the parts of it add up to, and what becomes of the sum. In double.
-SUMS = {"norm": _squares, "mean": lambda t: float(t.sum(dtype=torch.float64))}
+SUMS = dict.fromkeys(("mean", "sum"), lambda t: float(t.sum(dtype=torch.float64))) | {"norm": _squares}
 FINISH = {
+    "sum": lambda total, param: total,
     "norm": lambda total, param: total**0.5,
     "mean": lambda total, param: total / param.numel() if param.numel() else float("nan"),
 }

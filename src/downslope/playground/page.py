@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..backends.javascript import HELPERS, function, identifier
+from ..backends.javascript import HELPERS, covers, function, identifier
 from ..backends.latex import rows
 from ..compiler.formula import Formula, read
 from ..compiler.functions import Symbol, _node
@@ -47,7 +47,7 @@ def gallery() -> dict[str, str]:
     from ..report.colours import ORDER
 
     made = sorted(OPTIMIZERS.items(), key=lambda item: ORDER.index(item[0]) if item[0] in ORDER else len(ORDER))
-    whole = {key for key, each in made if plan(trace(each.formula)).needs_matrices}
+    whole = {key for key, each in made if not covers(trace(each.formula))}
     return {each.formula.name: each.__name__ for key, each in made if key not in whole}
 
 
