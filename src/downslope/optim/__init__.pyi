@@ -398,7 +398,7 @@ class Adafactor(Optimizer):
         params: ParamsT = ...,
         lr: Setting = 0.01,
         beta2_decay: Setting = -0.8,
-        eps: tuple[Setting, Setting] = (None, 0.001),
+        eps: tuple[Setting | None, Setting] = (None, 0.001),
         d: Setting = 1.0,
         weight_decay: Setting = 0.0,
         *,

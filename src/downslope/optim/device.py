@@ -47,6 +47,7 @@ def fitting(here: torch.Tensor, state: Mapping[str, Any], plan: Plan) -> bool:
         and here.layout is torch.strided
         and dense(here)
         and all(call.op in CALLS for each in plan.passes for call in each.calls)
+        and not any(each.section for each in plan.passes)
         and all(
             t.dtype in gpu.KINDS and t.stride() == here.stride() and t.shape == here.shape and type(t) in PLAIN
             for t in states

@@ -80,7 +80,7 @@ def _parameter(name: str, default: Any) -> str:
 
 def _type(default: Any) -> str:
     if isinstance(default, tuple):
-        return f"tuple[{', '.join(['Setting'] * len(default))}]"
+        return f"tuple[{', '.join('Setting | None' if each is None else 'Setting' for each in default)}]"
     return "bool" if isinstance(default, bool) else "bool | None" if default is None else "Setting"
 
 
