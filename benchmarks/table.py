@@ -8,6 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from . import loop
 from .cases import Case, best_eager
 from .peers import NOT_EAGER, OPTIMIZERS, TITLES
 from .shapes import SHAPES, SINGLES
@@ -18,6 +19,7 @@ BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 COLUMNS = ["optimizer", "ours ms", "best peer", "ms", "speed-up", "floor ms", "/ floor", "in place"]
 COMPILED = ["compiled", "in s"]
 TRIALS = ["digits", "ours", "Optuna", "speed-up", "Optuna, two processes", "speed-up of it"]
+LOOP = ["how", "ms", "over by hand"]
 Rows = list[list[str]]
 
 
@@ -62,6 +64,8 @@ def tables(results: dict[str, Any]) -> list[tuple[str, list[str], Rows]]:
         made.append(("Clipping and averaging in the same pass; overhead", columns, others))
     if once := _once(results):
         made.append(("Paid once", ["what", "seconds"], once))
+    if runs := results.get("loop"):
+        made.append((f"The training loop: {loop.EPOCHS} epochs of the digits CNN, one thread", LOOP, loop_rows(runs)))
     if races := results.get("trials"):
         made.append(("Trials a minute: two cores, trials of 300 steps", TRIALS, trial_rows(races)))
     if races := results.get("trials_gpu"):
@@ -69,6 +73,13 @@ def tables(results: dict[str, Any]) -> list[tuple[str, list[str], Rows]]:
     verdicts = [[each.name, each.wanted, each.found, _verdict(each.met)] for each in targets(results)]
     made.append(("Targets", ["target", "wanted", "found", "verdict"], verdicts))
     return made
+
+
+def loop_rows(runs: dict[str, Any]) -> Rows:
+    """Each way to train the same run, beside the loop by hand."""
+    return [
+        [loop.TITLES[name], f"{1000 * found['seconds']:.0f}", f"{found['ratio']:.3f}"] for name, found in runs.items()
+    ]
 
 
 def trial_rows(races: dict[str, Any]) -> Rows:

@@ -171,7 +171,16 @@ def made_up_case(optimizer: str, shape: str, speedup: float, over_floor: float =
 def made_up_results(**changes: float) -> dict:
     """Results that meet every target, but for the changes: a shape's speed-up, or a figure of its own."""
     speedups = {"small": 9.0, "resnet18": 2.6, "transformer": 2.6, "100m": 2.6}
-    figures = {"over_floor": 1.1, "clip": 1.9, "first_step": 0.1, "import_": 0.2}
+    figures = {
+        "in memory": 1.02,
+        "in a folder": 1.02,
+        "watched": 1.02,
+        "pairs": 99,
+        "over_floor": 1.1,
+        "clip": 1.9,
+        "first_step": 0.1,
+        "import_": 0.2,
+    }
     figures |= {"mlp": 5.1, "cnn": 1.6, "transformers": 2.1}
     assert changes.keys() <= (speedups | figures).keys()
     speedups |= {name: value for name, value in changes.items() if name in speedups}
@@ -196,6 +205,10 @@ def made_up_results(**changes: float) -> dict:
         "overhead": made_up_case("adam", "singles", 12.0),
         "first_step": {"shape": "small", "ours": figures["first_step"], "fused": 0.02},
         "imports": {"import downslope": figures["import_"], "import downslope.optim": 0.25},
+        "loop": {
+            name: {"seconds": 0.5, "ratio": figures.get(name, 1.0), "pairs": figures["pairs"]}
+            for name in ("by hand", "in memory", "in a folder", "watched")
+        },
         "trials": {
             name: {
                 "a minute": {"ours": 1234.0, "optuna": 100.0, "optuna, two processes": 150.0},
@@ -227,6 +240,10 @@ def test_good_figures_meet_every_target() -> None:
         ({"clip": 1.7}, ["clip + average, transformer"]),
         ({"first_step": 0.3}, ["first step, traced and compiled"]),
         ({"import_": 0.4}, ["import downslope, after torch"]),
+        ({"in memory": 1.06}, ["the training loop over the one by hand, digits"]),
+        ({"in a folder": 1.06}, ["the same with its folder, digits"]),
+        ({"watched": 1.2}, []),
+        ({"in memory": 1.06, "pairs": 1}, []),
         ({"mlp": 4.9}, ["trials a minute over Optuna's, MLP"]),
         ({"cnn": 1.4}, ["trials a minute over Optuna's, CNN"]),
         ({"transformers": 1.9}, ["trials a minute over Optuna's, transformer"]),
@@ -253,7 +270,7 @@ def test_compiled_steps_and_ours_are_no_eager_peers() -> None:
 
 def test_a_partial_run_meets_no_target_but_may_miss_one() -> None:
     results = made_up_results() | {"steps": [made_up_case("adam", "100m", 3.0)]}
-    results |= {"clip_and_average": None, "first_step": None, "imports": None, "trials": {}}
+    results |= {"clip_and_average": None, "first_step": None, "imports": None, "trials": {}, "loop": None}
     assert all(each.met is None for each in targets.targets(results))
     results["steps"] = [made_up_case("adam", "100m", 0.5, over_floor=2.0)]
     assert missed(results) == ["time over the best eager peer's, large shapes", "time over the floor, 100 M"]
@@ -266,7 +283,7 @@ def test_tables_on_screen_and_in_markdown_hold_the_same_figures() -> None:
     console = Console(width=120, record=True, file=io.StringIO())
     table.show(results, console)
     screen, page = console.export_text(), table.markdown(results)
-    for text in ("3.21", "geomean", "NAdam", "met", "ResNet-18", "1234", "1.01"):
+    for text in ("3.21", "geomean", "NAdam", "met", "ResNet-18", "1234", "1.01", "1.020", "in a folder and watched"):
         assert text in screen and text in page
     assert "NOT MET" not in page and "NOT MET" in table.markdown(made_up_results(clip=1.0))
     assert "pytorch_optimizer: failed: no such thing" in page

@@ -1,4 +1,4 @@
-"""torch's learning-rate schedulers of an optimizer, which it does not know itself. Costs a scan of all objects."""
+"""torch's learning-rate schedulers of an optimizer, which it does not know itself. Costs two scans of all objects."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ def schedulers(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
     """Name, number of calls after the one at its start, and the horizon if it has one, of each that holds it."""
     from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+    holders = gc.get_referrers(optimizer)
+    attributes = [held for held in holders if isinstance(held, dict)]
     found = []
-    for held in gc.get_referrers(optimizer):
-        owners = [held] if isinstance(held, LRScheduler) else gc.get_referrers(held) if isinstance(held, dict) else []
-        for each in owners:
-            if isinstance(each, LRScheduler) and getattr(each, "optimizer", None) is optimizer:
-                plateau = isinstance(each, ReduceLROnPlateau)
-                calls = each.last_epoch if plateau else getattr(each, "_step_count", 1) - 1
-                horizon = getattr(each, "T_max", None) or getattr(each, "total_steps", None)
-                entry = {"name": type(each).__name__, "calls": int(calls), "horizon": horizon, "id": id(each)}
-                if entry not in found:
-                    found.append(entry)
+    for each in holders + (gc.get_referrers(*attributes) if attributes else []):
+        if isinstance(each, LRScheduler) and getattr(each, "optimizer", None) is optimizer:
+            plateau = isinstance(each, ReduceLROnPlateau)
+            calls = each.last_epoch if plateau else getattr(each, "_step_count", 1) - 1
+            horizon = getattr(each, "T_max", None) or getattr(each, "total_steps", None)
+            entry = {"name": type(each).__name__, "calls": int(calls), "horizon": horizon, "id": id(each)}
+            if entry not in found:
+                found.append(entry)
     return found
