@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 from downslope import Task, cli
 from downslope.errors import RunError, SettingError
 from downslope.training.data import Part
-from downslope.training.task import bundled, by_name, from_file
+from downslope.training.task import as_task, bundled, by_name, from_file
 
 LOSS = nn.functional.mse_loss
 X, Y = torch.arange(20.0).view(10, 2), torch.arange(10.0).view(10, 1)
@@ -368,7 +368,7 @@ def test_unknown_names_get_the_nearest(tmp_path):
     with pytest.raises(SettingError, match=r"^quadratic: has no setting 'lr'; it has none"):
         by_name("quadratic").with_settings(lr=1)
     with pytest.raises(
-        RunError, match=r"^spiral: there is no task of that name; did you mean spirals\?; a task of your"
+        RunError, match=r"^spiral: there is no task of that name; did you mean spirals\? And a task of your"
     ):
         by_name("spiral")
     with pytest.raises(RunError, match=r"gone.py: there is no such file; `downslope new .*gone.py` writes one"):
@@ -376,10 +376,18 @@ def test_unknown_names_get_the_nearest(tmp_path):
 
 
 def test_what_is_no_function_is_named():
-    with pytest.raises(RunError, match=r"^mine: loss is 3; give a function"):
+    with pytest.raises(RunError, match=r"^mine: loss is a int; give a function; Task.of\(model, .* takes what is at"):
         Task("mine", nn.Identity, lambda: None, 3)
-    with pytest.raises(RunError, match=r"^task: model is None; give a function"):
+    with pytest.raises(RunError, match=r"^task: model is nothing \(None\); give a function"):
         Task.of(None, (X, Y), loss=LOSS)
+    with pytest.raises(RunError, match=r"^mine: model is a Linear; give a function; Task.of"):
+        Task("mine", nn.Linear(1, 1), lambda: None, LOSS)
+    with pytest.raises(RunError, match=r"^mine: data is a tuple of Tensor, Tensor; give a function; Task.of"):
+        Task("mine", nn.Identity, (X, Y), LOSS)
+    with pytest.raises(
+        RunError, match=r"^a task is a name, a file or a Task, and this is a Linear; make one .*Task.of"
+    ):
+        as_task(nn.Linear(1, 1))
 
 
 # ---- the command line

@@ -287,6 +287,18 @@ class Fixed(nn.Module):
         return torch.zeros(len(inputs), 3)
 
 
+class Held(nn.Linear):
+    """Adds its last output."""
+
+    def __init__(self):
+        super().__init__(4, 3)
+        self.last = 0
+
+    def forward(self, inputs):
+        self.last = super().forward(inputs).tanh() + self.last
+        return self.last
+
+
 def regression():
     return [(pair[0], pair[1].float()) for pair in parts()]
 
@@ -308,7 +320,7 @@ BAD_TASKS = {
     ),
     "broadcast": (
         {"loss": nn.functional.mse_loss, "data": regression, "model": lambda: nn.Linear(4, 1), "metric": None},
-        r"loss\(output, target\) failed on output float32 \[10, 1\] and target float32 \[10\]",
+        r"loss\(output, target\) got output float32 \[10, 1\] and target float32 \[10\] .*with output\.squeeze",
     ),
     "another width": (
         {"model": lambda: nn.Linear(5, 3)},
@@ -317,6 +329,11 @@ BAD_TASKS = {
     "no scalar": ({"loss": lambda o, t: o}, r"loss\(output, target\) returned float32 \[10, 3\]; return a scalar"),
     "a number": ({"loss": lambda o, t: 1.0}, r"loss\(output, target\) returned float; return a scalar"),
     "nothing to learn": ({"model": Fixed}, r"does not depend on the parameters"),
+    "wide inputs": (
+        {"data": lambda: [(x.double(), y) for x, y in parts()]},
+        r"model\(\) failed on the inputs of .*float64 .*; make the inputs float32",
+    ),
+    "a second pass": ({"model": Held}, r"gradient of loss\(output, target\) cannot be computed: .*detach\(\) it"),
     "a metric that fails": (
         {"metric": lambda o, t: o.missing},
         r"tiny: metric\(output, target\) failed on .*AttributeError",
@@ -337,6 +354,20 @@ def hard(inputs, targets):
 
 
 BAD_OPTIONS = {
+    "an optimizer that is made": (
+        {"optimizer": torch.optim.SGD([torch.zeros(1)])},
+        r"optimizer is made already, SGD; give a name, a class",
+    ),
+    "a scheduler of torch": ({"schedule": torch.optim.lr_scheduler.StepLR}, r"schedule: StepLR is none of downslope"),
+    "a callback that is never called": ({"callbacks": [len]}, r"callbacks: len has none of on_start"),
+    "one callback": ({"callbacks": object()}, r"callbacks=<object .*>: give a list"),
+    "a config that is none": ({"config": 3}, r"config=3: give a TOML file, a Config or"),
+    "no such device": ({"device": "cuda:99"}, r"device='cuda:99': torch has no such device here; there is cpu"),
+    "a word of others": ({"batch_size": 3}, r"no option 'batch_size'; did you mean batch\?"),
+    "nothing to train": (
+        {"task": Task("t", nn.Flatten, parts, nn.functional.cross_entropy)},
+        r"t: the network .* no par",
+    ),
     "a batch beyond the data": (
         {"batch": 41},
         r"batch=41: is larger than the 40 samples of tiny: data\(\), train; at most 40",
@@ -381,7 +412,7 @@ BAD_OPTIONS = {
 def test_bad_options_are_named(case):
     options, words = BAD_OPTIONS[case]
     with pytest.raises((SettingError, RunError), match=words):
-        train(make(), **options)
+        train(**{"task": make(), **options})
 
 
 def test_loggers_hear_every_record(tmp_path, monkeypatch):

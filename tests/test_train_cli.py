@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import fields
 from io import StringIO
+from pathlib import Path
 
 import pytest
 import torch
@@ -153,6 +154,23 @@ def test_ctrl_c_finishes_the_step_saves_and_says_how_to_go_on(call, here):
     assert state["step"] == state["epoch"] * 24 + state["batch"]
 
 
+COLUMN = """import torch
+from torch.nn import functional as F
+
+
+def model():
+    return torch.nn.Linear(3, 1)
+
+
+def data():
+    inputs = torch.ones(16, 3)
+    return (inputs, inputs[:, 0]), (inputs, inputs[:, 0])
+
+
+def loss(output, target):
+    return F.mse_loss(output, target)
+"""
+
 WRONG = {
     "what": ([], r"train what\? give a task"),
     "a task": (["digit"], r"digit: there is no task of that name; did you mean .*digits"),
@@ -171,6 +189,28 @@ WRONG = {
     "a folder in use": (["blobs.py", "--out", "there"], r"there: exists and is not empty \(mine\)"),
     "a race's folder": (["--resume", "race"], r"config\.json: is not of a training run"),
     "a spoiled file": (["spoiled.py"], r"spoiled\.py: data\(\), train: the inputs hold nan"),
+    "no members": (["blobs.py", "--members", "0"], r"members=0: must be at least 1"),
+    "a norm of nothing": (["blobs.py", "--max-norm", "0"], r"Adam: max_norm is 0\.0; it must be above 0"),
+    "another's word": (
+        ["--config", "words.toml"],
+        r"words\.toml: there is no option 'learning_rate'; did you mean lr\?",
+    ),
+    "the optimizer's": (["--config", "decay.toml"], r"decay\.toml: .*'weight_decay'; it is a setting of the optimizer"),
+    "no such device": (
+        ["blobs.py", "--device", "banana"],
+        r"device='banana': torch has no such device here; there is cpu",
+    ),
+    "a device that is none": (["blobs.py", "--device", "meta"], r"device='meta': torch has no such device here"),
+    "a nowhere": (["blobs.py", "--out", "/proc/x"], r"/proc/x: cannot be written: .*--out FOLDER$"),
+    "a spread target": (
+        ["column.py"],
+        r"column\.py: loss\(output, target\) got output float32 \[16, 1\] and .*same shape",
+    ),
+    "members of a spoiled file": (
+        ["spoiled.py", "--members", "2"],
+        r"spoiled\.py: data\(\), train: the inputs hold nan",
+    ),
+    "in place": (["inplace.py"], r"inplace\.py: the gradient of loss\(output, target\) cannot be computed: .*in place"),
 }
 
 
@@ -180,12 +220,19 @@ def test_one_line_says_what_is_wrong(case, call, here):
     (here / "bad.toml").write_text('task = "blobs.py"\nepoch = 3\n')
     (here / "value.toml").write_text('task = "blobs.py"\nepochs = "two"\n')
     (here / "spoiled.py").write_text(TASK.replace("pair = ", "inputs[3, 1] = float('nan')\n    pair = "))
+    (here / "words.toml").write_text('task = "blobs.py"\nlearning_rate = 0.1\n')
+    (here / "decay.toml").write_text('task = "blobs.py"\nweight_decay = 0.1\n')
+    (here / "column.py").write_text(COLUMN)
+    (here / "inplace.py").write_text(
+        COLUMN.replace("return F", "output = output[:, 0].exp()\n    output += 1\n    return F")
+    )
     (here / "there").mkdir()
     (here / "there" / "mine").write_text("")
     (here / "race").mkdir()
     (here / "race" / "config.json").write_text('{"format": 1, "learning_rates": {}}')
     status, _, err = call(*args)
     assert status == 2 and err.count("\n") == 1 and re.match(rf"downslope: .*{words}", err), err
+    assert not any((here / "runs").glob("*")), "a run that came to nothing leaves nothing"
 
 
 def test_a_setting_that_two_have_needs_to_say_whose(call, here):
@@ -249,3 +296,25 @@ def test_the_options_are_read_without_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ))
     assert done.stdout.strip() == "False", done.stderr
+
+
+def test_zero_is_a_value(call, here):
+    assert call("blobs.py", "--out", "run", "--seed", "0", "--watch", "0", "--save-seconds", "0", "--l1", "0")[0] == 0
+    config = json.loads((here / "run" / "config.json").read_text())
+    assert (config["watch"], config["save_seconds"]) == (0, 0)
+    assert not (here / "run" / "findings.json").exists()
+
+
+def test_an_error_that_nobody_foresaw_is_one_line_and_keeps_its_traceback(call, here, monkeypatch):
+    def broken(*_, **__):
+        raise LookupError("a word\nand another")
+
+    monkeypatch.setattr("downslope.training.run.train", broken)
+    status, _, err = call("blobs.py")
+    found = re.match(
+        r"downslope: LookupError: a word; nobody foresaw this: the traceback is in (\S+\.txt), please", err
+    )
+    assert status == 1 and err.count("\n") == 1 and found, err
+    kept = Path(found[1])
+    assert "in broken" in kept.read_text()
+    kept.unlink()

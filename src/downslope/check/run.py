@@ -12,7 +12,7 @@ import torch
 from .. import rng
 from ..errors import SettingError, nearest
 from ..optim import by_name as optimizer_by_name
-from ..training.task import Task, by_name
+from ..training.task import Task, as_task
 from ..user_code import where
 from . import first_loss, gradcheck, inputs, rates, repeat, rows, short, signals, step, weights
 from .context import Context
@@ -65,7 +65,7 @@ def check(
     `watch` is called with each verdict as it comes. The task's own model is copied, never changed, and all random
     states are put back. Raises SettingError for an unknown check or optimizer, and what the task's data() raises.
     """
-    task = by_name(task) if isinstance(task, str) else task
+    task = as_task(task)
     names = list(CHECKS) if only is None else [only] if isinstance(only, str) else list(only)
     for name in names:
         if name not in CHECKS:

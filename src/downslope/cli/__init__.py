@@ -63,3 +63,20 @@ def main() -> None:
     except KeyboardInterrupt:
         print("downslope: interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
+    except Exception as error:
+        print(f"downslope: {unforeseen(error)}", file=sys.stderr)
+        sys.exit(1)
+
+
+def unforeseen(error: Exception) -> str:
+    """What to say of an error that nobody thought of, in one line; its traceback is kept in a file."""
+    import tempfile
+    import traceback
+
+    said = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="downslope-", suffix=".txt", delete=False) as file:
+            file.write("".join(traceback.format_exception(error)))
+    except OSError:
+        return said
+    return f"{said}; nobody foresaw this: the traceback is in {file.name}, please report it with what you did"

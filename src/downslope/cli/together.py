@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from typing import Any, NoReturn
 
 from ..errors import DownslopeError
@@ -38,7 +37,9 @@ def run(app: Any) -> NoReturn:
                 error.show()
             _leave_at_once(error.exit_code)
         if distributed.first_to_fail():
-            traceback.print_exc()
+            from . import unforeseen
+
+            print(f"downslope: {unforeseen(error)}", file=sys.stderr)
         _leave_at_once(1)
     sys.exit(status)
 

@@ -40,7 +40,7 @@ def train(
     from ..training.run import default_out, train
 
     options = from_toml(config) if config is not None else {}
-    options |= {name: value for name, value in given.items() if value not in (None, False, [])}
+    options |= {name: value for name, value in given.items() if not _left_out(value)}
     if task is not None:
         options["task"] = task
     if "batch" in options and str(options["batch"]).isdigit():
@@ -74,6 +74,11 @@ def train(
         raise typer.Exit(130)
     if result.diverged_at is not None:
         raise typer.Exit(1)
+
+
+def _left_out(value: Any) -> bool:
+    """Whether an option was not given; 0 is a value."""
+    return value is None or value is False or value == []
 
 
 def _set(options: dict[str, Any], sets: list[str], resume: Path | None) -> None:

@@ -55,7 +55,7 @@ def prepare(
     """The plan for a task (a name, a file, a Task) and optimizers. Raises SettingError and RunError for what cannot be
     raced, in words that say what can."""
     from ..rng import seeded
-    from ..training.task import Task, by_name
+    from ..training.task import as_task
 
     _check_numbers(trials=trials, seeds=seeds, epochs=epochs, batch=batch, search_seeds=search_seeds, threads=threads)
     if not 0 <= warmup < 1:
@@ -63,7 +63,7 @@ def prepare(
     if sampler not in SAMPLERS:
         raise SettingError(f"sampler={sampler!r}: known are {', '.join(SAMPLERS)}")
     need(*SAMPLERS[sampler].needs, extra="optuna", job=f"the sampler {sampler}")
-    found = task if isinstance(task, Task) else by_name(str(task))
+    found = as_task(task)
     found = found.with_settings(**(task_settings or {}))
     racing = entrants(optimizers)
     names = tuple(one.name for one in racing)

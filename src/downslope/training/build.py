@@ -38,6 +38,7 @@ def resolve(config: Config, task: Task, data: Data) -> Config:
         "batch": _batch(config, task, data.train),
         "device": config.device or ("cuda" if torch.cuda.is_available() else "cpu"),
     }
+    check_device(str(changes["device"]))
     made = optimizer_class(config.optimizer)
     if made is not None:
         changes["optimizer"] = made.__name__.lower() if isinstance(config.optimizer, str) else config.optimizer
@@ -51,6 +52,23 @@ def resolve(config: Config, task: Task, data: Data) -> Config:
     if config.monitor == "metric" and task.metric is None:
         raise SettingError(f"monitor='metric': {task.name} has no metric(output, target); use loss")
     return replace(config, **changes)
+
+
+def check_device(name: str) -> None:
+    """Raise SettingError for a device that torch does not know, or that is not here."""
+    try:
+        device = torch.device(name)
+        there = device.type != "meta"
+        if device.type == "cuda":
+            there = (device.index or 0) < torch.cuda.device_count()
+        elif there:
+            torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        there = False
+    if not there:
+        found = [f"cuda:{n}" for n in range(torch.cuda.device_count())]
+        found += ["mps"] if torch.backends.mps.is_available() else []
+        raise SettingError(f"device={name!r}: torch has no such device here; there is {', '.join(['cpu', *found])}")
 
 
 def _batch(config: Config, task: Task, part: Part) -> int | str | None:
@@ -75,7 +93,11 @@ def optimizer_class(optimizer: Any) -> type[optim.Optimizer] | None:
     if isinstance(optimizer, type) and issubclass(optimizer, optim.Optimizer):
         return optimizer
     if not callable(optimizer):
-        raise SettingError(f"optimizer={optimizer!r}: must be a name, a class, or a function of the parameters")
+        made = f"is made already, {type(optimizer).__name__}" if isinstance(optimizer, torch.optim.Optimizer) else ""
+        raise SettingError(
+            f"optimizer {made or f'is {optimizer!r:.80}'}; give a name, a class, or a function of the parameters: each "
+            "run makes its own"
+        )
     return None
 
 
@@ -93,6 +115,9 @@ def schedule_names(name: Any) -> dict[str, Any]:
 def scheduled(config: Config, steps: int | None) -> tuple[Any, Config]:
     """The learning rate as the optimizer takes it, and the configuration with the schedule's arguments filled in."""
     if config.schedule is None or not isinstance(config.schedule, str):
+        if not isinstance(config.schedule, schedules.Schedule | schedules.Plateau | None):
+            name = getattr(config.schedule, "__name__", type(config.schedule).__name__)
+            raise SettingError(f"schedule: {name} is none of downslope.schedules; give one of these, or its name")
         if config.schedule is not None and config.lr is not None:
             raise SettingError(f"lr={config.lr:g}: the schedule {config.schedule!r} has its own; leave lr out")
         return (config.lr if config.schedule is None else config.schedule), config
@@ -118,6 +143,8 @@ def scheduled(config: Config, steps: int | None) -> tuple[Any, Config]:
 
 
 def make_optimizer(config: Config, model: torch.nn.Module, lr: Any) -> torch.optim.Optimizer:
+    if not any(p.requires_grad for p in model.parameters()):
+        raise SettingError(f"{config.task}: the network of model() has no parameters that are trained")
     made = optimizer_class(config.optimizer)
     own = {name: getattr(config, name) for name in OWN if getattr(config, name) is not None}
     if made is None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..errors import SettingError
+
 if TYPE_CHECKING:
     from .loop import Loop
 
@@ -29,6 +31,11 @@ class Callbacks:
     """The methods of several callbacks by their moment; those that nobody fills are empty and cost nothing."""
 
     def __init__(self, callbacks: Any) -> None:
+        callbacks = list(callbacks)
+        for callback in callbacks:
+            if not any(hasattr(callback, moment) for moment in MOMENTS):
+                name = getattr(callback, "__name__", type(callback).__name__)
+                raise SettingError(f"callbacks: {name} has none of {', '.join(MOMENTS)}, so it would never be called")
         self.on_start, self.on_step, self.on_epoch, self.on_record, self.on_end = (
             [
                 getattr(callback, moment)

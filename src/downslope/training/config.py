@@ -107,11 +107,23 @@ class Config:
 NAMES = tuple(each.name for each in fields(Config))
 
 
+# What others call an option, and what belongs to the optimizer.
+ALIASES = {
+    "batch_size": "batch", "clip_grad_norm": "max_norm", "clip_norm": "max_norm", "ema_decay": "ema",
+    "gradient_accumulation": "accumulate", "grad_clip": "max_norm", "learning_rate": "lr", "lr_schedule": "schedule",
+    "max_epochs": "epochs", "num_epochs": "epochs", "output_dir": "out", "precision": "amp", "scheduler": "schedule",
+}  # fmt: skip
+OPTIMIZERS = ("amsgrad", "betas", "decoupled_weight_decay", "eps", "momentum", "nesterov", "weight_decay")
+
+
 def known(where: str, options: Mapping[str, Any]) -> Loose:
     """The options, if there is one of each name."""
     for name in options:
         if name not in NAMES:
-            raise SettingError(f"{where}: there is no option {name!r}; {nearest(name, NAMES)}")
+            near = f"did you mean {ALIASES[name]}?" if name in ALIASES else nearest(name, NAMES)
+            if name in OPTIMIZERS:
+                near = f"it is a setting of the optimizer: put it into optimizer_settings, {{{name!r}: ...}}"
+            raise SettingError(f"{where}: there is no option {name!r}; {near}")
     return dict(options)
 
 

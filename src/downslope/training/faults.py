@@ -58,8 +58,10 @@ def shape(value: Any) -> str:
 def model_failed(task: Task, part: Part, inputs: Any, error: BaseException) -> RunError:
     if isinstance(error, DownslopeError):
         raise error
+    wide = any(t.dtype == torch.float64 for t in leaves(inputs)) and "dtype" in str(error)
     return RunError(
         f"{task.name}: the network of model() failed on the inputs of {part.where}, {shape(inputs)}: {where(error)}"
+        + ("; make the inputs float32, inputs.float()" if wide else "")
     )
 
 
@@ -78,10 +80,30 @@ def loss_failed(
                 f"{part.where}: a target is {wrong}, out of range: the network of model() has {classes} outputs, so "
                 f"classes go from 0 to {classes - 1}"
             )
+    if "Using a target size" in str(error) and isinstance(output, torch.Tensor):
+        flat = "output.squeeze(-1)" if output.shape[:-1] == targets.shape else "target.view_as(output)"
+        return RunError(
+            f"{task.name}: {name}(output, target) got output {shape(output)} and target {shape(targets)} of "
+            f"{part.where}, which torch would spread against each other; give both the same shape, as with {flat}"
+        )
     return RunError(
         f"{task.name}: {name}(output, target) failed on output {shape(output)} and target {shape(targets)} of "
         f"{part.where}: {where(error)}"
     )
+
+
+def backward_failed(task: Task, error: BaseException) -> RunError:
+    text = str(error).splitlines()[0]
+    for word, what in BACKWARD.items():
+        if word in text:
+            return RunError(f"{task.name}: the gradient of loss(output, target) cannot be computed: {what} ({text})")
+    return RunError(f"{task.name}: the gradient of loss(output, target) cannot be computed: {text}")
+
+
+BACKWARD = {
+    "inplace operation": "model() or loss() changes in place what the gradient needs; write x = x + 1 for x += 1",
+    "second time": "model() keeps a tensor of the step before, with its history; detach() it",
+}
 
 
 def check_loss(task: Task, loss: Any) -> None:

@@ -60,9 +60,10 @@ def entries(path: Path) -> list[str]:
     return sorted(name for name in guard(path, os.listdir) if not name.endswith(".tmp"))
 
 
-def claim(path: Path, what: str, resume: str) -> None:
-    """Make a folder for `what` (a race, a run), or take an empty one. Raises RunError if something is there already;
-    `resume` says how to go on with it."""
+def claim(path: Path, what: str, resume: str) -> bool:
+    """Make a folder for `what` (a race, a run), or take an empty one; returns whether it was made. Raises RunError if
+    something is there already; `resume` says how to go on with it."""
+    made = not path.exists()
     if path.is_dir() and (found := entries(path)):
         raise RunError(
             f"{path}: exists and is not empty ({found[0]}{', ...' if len(found) > 1 else ''}); "
@@ -70,7 +71,22 @@ def claim(path: Path, what: str, resume: str) -> None:
         )
     if path.exists() and not path.is_dir():
         raise RunError(f"{path}: is a file, and a {what} needs a folder; name another one with --out FOLDER")
-    guard(path, lambda p: os.makedirs(p, exist_ok=True))
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"{path}: cannot be written: {error.strerror}; name a folder that can be made, with --out FOLDER"
+        ) from error
+    return made
+
+
+def give_up(path: Path, names: set[str], made: bool) -> None:
+    """Take these files away again, and the folder if it was made for them, where there is nothing else in it."""
+    if path.is_dir() and {each.name for each in path.iterdir()} == names:
+        for name in names:
+            (path / name).unlink()
+        if made:
+            path.rmdir()
 
 
 def stamped(name: str, stamp: str) -> Path:

@@ -13,7 +13,7 @@ from . import checkpoint, shards
 from .cadence import Cadence
 from .config import FORMAT, Config
 from .distributed import Team
-from .files import append, claim, guard, open_journal, pretty, write_atomic
+from .files import append, claim, give_up, guard, open_journal, pretty, write_atomic
 
 if TYPE_CHECKING:
     from .loop import Loop
@@ -31,6 +31,7 @@ class Folder:
         self.in_parts = config.shard
         self.journal = -1
         self.parts: Path | None = None
+        self.fresh: bool | None = None  # whether the folder itself was made by this run, which has written nothing yet
 
     @classmethod
     def create(cls, path: Path, config: Config, team: Team | None = None) -> Folder:
@@ -39,7 +40,7 @@ class Folder:
 
         def begin() -> None:
             if folder.writes:
-                claim(path, "run", f"--resume {path} instead of it")
+                folder.fresh = claim(path, "run", f"--resume {path} instead of it")
                 write_atomic(path / "config.json", pretty(config.as_json()))
                 folder.journal = open_journal(path / "records.jsonl")
 
@@ -78,6 +79,7 @@ class Folder:
 
     def record(self, loop: Loop, record: Record) -> None:
         if self.writes:
+            self.fresh = None
             append(self.path / "records.jsonl", self.journal, record)
 
     def due(self) -> bool:
@@ -119,6 +121,12 @@ class Folder:
         """model.pt, a plain state dict, as model.load_state_dict takes it."""
         if self.writes:
             checkpoint.save_plain(self.path / "model.pt", weights)
+
+    def discard(self) -> None:
+        """Leave things as they were before a run that came to nothing."""
+        self.close()
+        if self.fresh is not None:
+            give_up(self.path, {"config.json", "records.jsonl"}, self.fresh)
 
     def close(self) -> None:
         if self.journal >= 0:

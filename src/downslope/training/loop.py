@@ -256,7 +256,10 @@ class Loop:
                 loss = loss + self.penalty(self.model)
             if size != total:
                 loss = loss * (size / total)
-            (loss if self.scaler is None else self.scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
+            try:
+                (loss if self.scaler is None else self.scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
+            except RuntimeError as error:
+                raise faults.backward_failed(self.task, error) from error
         return value
 
     def _sizes(self, count: int) -> list[int]:

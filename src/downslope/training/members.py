@@ -13,13 +13,13 @@ from typing import Any
 from torch import nn
 
 from .. import rng
-from ..errors import SettingError
+from ..errors import DownslopeError, SettingError
 from . import checkpoint
 from .cadence import Cadence
 from .config import Config
 from .data import Data
 from .ensemble import scores
-from .files import claim, pretty, write_atomic
+from .files import claim, give_up, pretty, write_atomic
 from .folder import Folder
 from .loop import Loop
 from .session import Result, Session, interrupts, train_one
@@ -39,10 +39,15 @@ def train_members(config: Config, task: Task, data: Data, callbacks: Iterable[An
     config = replace(config, together=_decided(config, task, data, resume))
     out = None if config.out is None else Path(config.out)
     if out is not None and resume is None:
-        claim(out, "run", f"--resume {out} instead of it")
+        made = claim(out, "run", f"--resume {out} instead of it")
         write_atomic(out / "config.json", pretty(config.as_json()))
     train = _together if config.together == "yes" else _one_by_one
-    members = train(config, task, data, list(callbacks), out if resume is not None else None)
+    try:
+        members = train(config, task, data, list(callbacks), out if resume is not None else None)
+    except DownslopeError:
+        if out is not None and resume is None:
+            give_up(out, {"config.json"}, made)
+        raise
     return _scored(config, task, data, members)
 
 

@@ -17,11 +17,11 @@ from .distributed import Team
 from .files import stamped
 from .folder import check_same, saved_config
 from .session import Result, train_one
-from .task import Task, by_name
+from .task import Task, as_task, by_name
 
 
 def train(
-    task: Task | str | None = None,
+    task: Task | str | Path | None = None,
     *,
     config: str | Path | Config | Mapping[str, Any] | None = None,
     resume: str | Path | None = None,
@@ -38,8 +38,11 @@ def train(
     becomes infinite or nan is a result: `diverged_at`.
     """
     given = _given(config, options)
-    if task is not None:
-        given["task"] = task.name if isinstance(task, Task) else task
+    if isinstance(task, str | Path):
+        given["task"] = str(task)
+    elif task is not None:
+        task = as_task(task)
+        given["task"] = task.name
     path = Path(resume) if resume is not None else None
     if path is not None:
         given = _resumed(path, given)
@@ -86,8 +89,10 @@ def _given(config: Any, options: Mapping[str, Any]) -> dict[str, Any]:
         found = {name: value for name, value in vars(config).items() if value != getattr(Config(), name)}
     elif isinstance(config, Mapping):
         found = dict(config)
-    else:
+    elif isinstance(config, str | Path):
         found = from_toml(config)
+    else:
+        raise SettingError(f"config={config!r}: give a TOML file, a Config or a dictionary of options")
     found = {**known("config", found), **known("train", options)}
     if isinstance(found.get("out"), Path):
         found["out"] = str(found["out"])

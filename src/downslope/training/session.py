@@ -15,7 +15,7 @@ import torch
 
 from .. import rng
 from ..diagnose.finding import Report
-from ..errors import RunError
+from ..errors import DownslopeError, RunError, SettingError
 from . import faults, shards
 from .build import make_loop
 from .config import Config
@@ -93,6 +93,8 @@ class Session:
         # a model in parts has norms that all processes must take together, but they do not look at the same steps
         watched = config.watch > 0 and config.out is not None and not config.shard
         self.watching = Watching(config.watch, leads) if watched else None
+        if not isinstance(callbacks, Iterable):
+            raise SettingError(f"callbacks={callbacks!r:.80}: give a list of them")
         self.callbacks = [*callbacks, self.logged, *([] if self.watching is None else [self.watching])]
         self.folder: Folder | None = None
         self._opened: tuple[dict[str, Any], list[Any], Any] | None = None
@@ -137,7 +139,9 @@ class Session:
             self.watching.close(None if self.folder is None else self.folder.path, error)
         self.logged.close()
         if self.folder is not None:
-            self.folder.close()
+            loop = getattr(self, "loop", None)
+            no_step = isinstance(error, DownslopeError) and (loop is None or not loop.step)
+            self.folder.discard() if no_step else self.folder.close()
 
 
 def _finish(result: Result, loop: Loop, folder: Folder | None) -> None:

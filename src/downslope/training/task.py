@@ -6,6 +6,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from os import PathLike
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -56,8 +57,11 @@ class Task:
 
     def __post_init__(self) -> None:
         for function in ("model", "data", "loss", "metric"):
-            if not callable(found := getattr(self, function)) and not (function == "metric" and found is None):
-                raise RunError(f"{self.name}: {function} is {found!r:.80}; give a function")
+            found = getattr(self, function)
+            made = function == "model" and isinstance(found, torch.nn.Module)
+            if made or not (callable(found) or (function == "metric" and found is None)):
+                of = "; Task.of(model, train, validation, loss=...) takes what is at hand" if found is not None else ""
+                raise RunError(f"{self.name}: {function} is {_shape(found)}; give a function{of}")
         model, data = _defaults(self, "model"), _defaults(self, "data")
         for name in model.keys() & data.keys():
             if model[name] != data[name]:
@@ -199,6 +203,18 @@ def bundled() -> list[str]:
     return sorted(f.stem.replace("_", "-") for f in folder.glob("*.py") if not f.stem.startswith("_"))
 
 
+def as_task(what: Any) -> Task:
+    """A task, or the one of a name or a file. Raises RunError for anything else."""
+    if isinstance(what, Task):
+        return what
+    if isinstance(what, str | PathLike):
+        return by_name(str(what))
+    raise RunError(
+        f"a task is a name, a file or a Task, and this is {_shape(what)}; make one of a network and data with "
+        "Task.of(model, train, validation, loss=...)"
+    )
+
+
 def by_name(name: str) -> Task:
     """The bundled task of a name, or the task in a file `my_task.py`.
 
@@ -206,8 +222,9 @@ def by_name(name: str) -> Task:
     if name.endswith(".py"):
         return from_file(Path(name))
     if name not in bundled():
-        own = "; a task of your own is named by its file, such as my_task.py"
-        raise RunError(f"{name}: there is no task of that name; {nearest(name, bundled())}{own}")
+        near = nearest(name, bundled())
+        own = "a task of your own is named by its file, such as my_task.py"
+        raise RunError(f"{name}: there is no task of that name; {near}{' And ' if near[-1] == '?' else '; '}{own}")
     return _of_module(name, importlib.import_module(f"..tasks.{name.replace('-', '_')}", __package__))
 
 
