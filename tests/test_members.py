@@ -215,6 +215,7 @@ def test_what_cannot_be_together_says_why_and_is_trained_all_the_same(tmp_path: 
         (plain, {"optimizer": lambda params: torch.optim.SGD(params, lr=0.1), "lr": None}, "a function"),
         (plain, {"optimizer": "muon"}, "more than one rule|whole tensors"),
         (plain, {"optimizer": "schedulefreeadamw"}, "another point"),
+        (plain, {"optimizer_settings": {"state_dtype": "bfloat16"}}, "another storage"),
         (Task("dropping", dropping, parts, cross_entropy), {}, "draws random numbers"),
         (Task("loaded", model, loader, cross_entropy), {}, "DataLoader"),
     ]

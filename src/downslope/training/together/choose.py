@@ -58,6 +58,8 @@ def _unfit(optimizer: torch.optim.Optimizer) -> str:
     group = optimizer.param_groups[0]
     if optimizer._plan(group).whole:
         return f"{name} needs whole tensors, which each member's optimizer takes by itself"
+    if optimizer._precision.chosen or optimizer.param_mode != "nearest":
+        return f"{name} has states or parameters in another storage, which each member's optimizer has for itself"
     if optimizer.rule(group).scored is not None:
         return f"{name} scores the model at another point than it trains"
     return f"{name} is made with differentiable=True" if group.get("differentiable") else ""
