@@ -25,7 +25,7 @@ from downslope.diagnose.probes.around import Around
 from downslope.diagnose.probes.layers import Layers
 from downslope.diagnose.probes.ring import Ring
 from downslope.errors import SettingError
-from findings_cases import Embedded, Recurrent, Residual, Transformer, cnn, data, mlp
+from findings_cases import Embedded, Recurrent, Residual, Root, Transformer, cnn, data, mlp
 
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "mlp-dropout": lambda: nn.Sequential(
@@ -222,6 +222,48 @@ def test_a_step_with_a_closure_is_seen() -> None:
             optimizer.step(closure)
         assert seen.signals.steps == 5 and seen.signals.loss[4] < seen.signals.loss[0]
         assert seen.report().findings == []
+
+
+@pytest.mark.parametrize("what", ["the compiled", "the plain", "in place"])
+def test_a_compiled_model_is_watched_from_outside(what: str) -> None:
+    """No hook is compiled, breaks the graph, or has it compiled anew; the numbers are those of a run not watched."""
+    torch._dynamo.reset()
+    runs, compiles = [], [0]
+
+    def count(graph: Any, inputs: Any) -> Any:
+        compiles[0] += 1
+        return graph.forward
+
+    x, y, *_ = data()
+    for watched in (False, True):
+        torch._dynamo.reset()
+        torch.manual_seed(0)
+        compiles[0] = 0
+        model = Root(True)
+        called = torch.compile(model, backend=count, fullgraph=True) if what != "in place" else model
+        if what == "in place":
+            model.compile(backend=count, fullgraph=True)
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        seen = None
+        if watched:
+            seen = downslope.watch(called if what == "the compiled" else model, optimizer, budget=1.0)
+        losses = []
+        for i in range(12):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(called(x[i : i + 20]), y[i : i + 20])
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        runs.append((losses, compiles[0]))
+        if seen is not None:
+            report = seen.report()
+            assert report.steps == 12 and report.findings == []
+            assert bool(seen._follower.trial.usable) == (what == "the compiled")
+            assert any("no forward pass was seen" in note for note in report.notes) == (what != "the compiled")
+            if what == "the compiled":
+                assert seen.whatif(lr=(10.0,), steps=5, repeats=2)["lr x 10"].verdict
+            seen.close()
+    assert runs[0] == runs[1]
 
 
 def test_copies_and_pickles_of_a_watched_model_are_not_watched() -> None:

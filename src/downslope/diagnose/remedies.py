@@ -27,6 +27,8 @@ Try = Callable[[Finding, Trial, Signals], Verdict | None]
 
 def tried(finding: Finding, trial: Trial, s: Signals) -> Finding:
     """The finding with what forked runs say of its remedy, which they confirm or withdraw."""
+    if finding.symptom in ("lr-too-high", "lr-too-low") and finding.tried is not None:
+        return replace(finding, helped=True)  # it is found by that
     ask = TRIALS.get(finding.symptom)
     if ask is None or finding.tried is not None:
         return finding
@@ -174,10 +176,9 @@ def _larger(f: Finding, trial: Trial, s: Signals) -> Verdict | None:
 
 def _unclipped(f: Finding, trial: Trial, s: Signals) -> Verdict | None:
     high = sorted(f.evidence["norms"])[int(0.9 * len(f.evidence["norms"]))]
-    plain = lambda m, o, batch: take(m, o, [batch])  # noqa: E731
     changes = [
-        Change("not clipped", max_norm=math.inf, step=plain),
-        Change(f"clipped to {high:.3g}", max_norm=high, step=plain),
+        Change("not clipped", max_norm=math.inf, step=trial.unclipped),
+        Change(f"clipped to {high:.3g}", max_norm=high, step=trial.unclipped),
     ]
     return trial.compare(changes)
 

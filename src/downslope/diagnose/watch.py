@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +14,14 @@ import torch
 from torch import nn
 
 from ..errors import SettingError
-from . import ending
+from . import asked, ending
 from .finding import Finding, Picture, Report
 from .follow import Follower
 from .forensics import inquire
 from .pictures import picture
 from .probes.schedulers import schedulers
 from .remedies import tried
+from .whatif import Verdict
 
 _open: weakref.WeakKeyDictionary[Any, weakref.ref[Follower]] = weakref.WeakKeyDictionary()
 
@@ -72,7 +73,7 @@ class Watch:
         from .findings import judge
 
         seen, s = self._follower, self.signals
-        s.trial, s.inquest = (self._rates, self._inquest) if forks else (None, None)
+        s.trial, s.inquest, s.edge = (self._rates, self._inquest, self._edge) if forks else (None, None, None)
         seen.guard.paused = True
         seen.trial.answers.clear()
         seen.trial.clip, seen.trial.seconds = s.clipped_to(), seen.guard.budget.seconds
@@ -87,6 +88,31 @@ class Watch:
         finally:
             seen.guard.paused = False
         return Report(found, s.steps, seen.guard.budget.overhead, seen.guard.budget.allowed, notes)
+
+    def whatif(
+        self,
+        *,
+        lr: Iterable[float | str] | None = None,
+        clip: Iterable[float | str] = (),
+        optimizer: Mapping[str, Callable[[nn.Module], torch.optim.Optimizer]] | None = None,
+        settings: Iterable[Mapping[str, Any]] = (),
+        steps: int = 20,
+        repeats: int = 5,
+    ) -> Verdict:
+        """What would come of it from here: forks with one thing changed each, on the last batches; which learning rates
+        are safe, and which is best.
+
+        `lr` are factors, 0.1, 0.3, 3 and 10 by default; `clip` norms or "off"; `optimizer` functions of the fork's
+        model by name; `settings` of the optimizer, such as [{"betas": (0.9, 0.95)}]. The run is left as it is, bit for
+        bit. Scored on the last batches, which the forks train on as the run did: of what generalises it says nothing.
+        Raises SettingError where a step cannot be made anew without the loop, or for what does not fit."""
+        seen = self._follower
+        seen.trial.clip = self.signals.clipped_to()
+        before, seen.guard.paused = seen.guard.paused, True
+        try:
+            return asked.whatif(seen.trial, lr, clip, optimizer or {}, settings, steps, repeats)
+        finally:
+            seen.guard.paused = before
 
     def validation(self, loss: float | torch.Tensor) -> None:
         """Tell the loss on the validation data, after it was scored: what overfitting is judged by."""
@@ -167,6 +193,13 @@ class Watch:
             self._follower.guard.note(f"{finding.symptom} has no picture ({type(error).__name__}: {error})")
             return None
 
+    def _edge(self) -> float:
+        try:
+            return asked.edge(self._follower.trial, self._follower.optimizer)
+        except Exception as error:
+            self._follower.guard.note(f"the curvature is not known ({type(error).__name__}: {error})")
+            return math.nan
+
     def _inquest(self, step: int) -> Any:
         seen = self._follower
         if seen.ring.spike is None or seen.ring.spike.step != step:
@@ -183,6 +216,11 @@ class Watch:
         found = []
         if s.steps and not s.counts["seen_backward"]:
             found.append("no backward pass was seen, so that losses are not known; tell them by watch.loss(value)")
+        elif s.steps and not s.counts["forward_seen"]:
+            found.append(
+                "no forward pass was seen: nothing is said of data, predictions and modes, and nothing is tried; of a "
+                "compiled model watch what torch.compile gives, and call that"
+            )
         elif s.steps and not s.losses:
             found.append("the loss is none that is known by its graph: nothing is said of targets and predictions")
         team = self._follower.team

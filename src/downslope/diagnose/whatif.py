@@ -20,6 +20,7 @@ Score = Callable[[nn.Module], Sequence[float]]
 """The losses of a model on fixed batches that no fork trains on."""
 
 FACTORS = (0.1, 0.3, 1.0, 3.0, 10.0)
+EXPLODED = 3.0
 AS_IS = Change("as it is", lr_factor=1.0)
 
 
@@ -41,12 +42,14 @@ class Interval(NamedTuple):
 class Outcome:
     """What came of a change: the mean loss on the scored batches after the steps, one for each repeat (infinite where
     it diverged); how far that is above the run as it is, paired by repeat, with a 95 % interval (None for that run
-    itself, and where a loss is infinite); and whether it ends above where it began."""
+    itself, and where a loss is infinite); whether it ends above where it began; and `apart`, the interval that the
+    verdict goes by: of the logarithms where all losses are above 0, as one that is huge tells the more."""
 
     change: Change
     losses: list[float]
     against: Interval | None
     rises: bool
+    apart: Interval | None = None
 
     @property
     def diverged(self) -> int:
@@ -60,7 +63,8 @@ class Outcome:
             return "diverged"
         if self.against is None:
             return "the run as it is" if self.change is AS_IS else "unknown"
-        return "better" if self.against.high < 0 else "worse" if self.against.low > 0 else "cannot be told apart"
+        found = self.apart or self.against
+        return "better" if found.high < 0 else "worse" if found.low > 0 else "cannot be told apart"
 
 
 @dataclass
@@ -120,7 +124,13 @@ def what_if(
                 twin = forks.run(model, optimizer, step, repeat, change)
                 losses[-1].append(math.inf if twin is None else _mean((change.score or score)(twin)))
     outcomes = [
-        Outcome(change, own, None if change is AS_IS else paired(own, losses[0]), _rises(own, start))
+        Outcome(
+            change,
+            own,
+            None if change is AS_IS else paired(own, losses[0]),
+            _rises(own, start),
+            None if change is AS_IS else paired(*_levelled(own, losses[0])),
+        )
         for change, own in zip((AS_IS, *changes), losses)
     ]
     return _judged(Verdict(len(batches[0]), start, outcomes))
@@ -153,8 +163,18 @@ def paired(ours: Sequence[float], theirs: Sequence[float]) -> Interval | None:
     return student([a - b for a, b in zip(ours, theirs)])
 
 
+def _levelled(*series: Sequence[float]) -> tuple[Sequence[float], ...]:
+    """Their logarithms, where all are finite and above 0."""
+    if all(0 < x < math.inf for each in series for x in each):
+        return tuple([math.log(x) for x in each] for each in series)
+    return series
+
+
 def _rises(losses: Sequence[float], start: float) -> bool:
-    found = student([loss - start for loss in losses])
+    """Beyond doubt in the mean, or to three times the start in some repeat."""
+    if start > 0 and max(losses) > EXPLODED * start:
+        return True
+    found = paired(*_levelled(losses, [start] * len(losses)))
     return _mean(losses) > start if found is None else found.low > 0
 
 
@@ -179,7 +199,7 @@ def _judged(verdict: Verdict) -> Verdict:
 
 
 def _above(losses: Sequence[float], best: Sequence[float]) -> bool:
-    found = paired(losses, best)
+    found = paired(*_levelled(losses, best))
     return found is not None and found.low > 0
 
 

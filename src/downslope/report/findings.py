@@ -55,7 +55,7 @@ def _title(finding: Finding) -> str:
 
 
 def _contents(found: list[Finding]) -> str:
-    links = "".join(f'<li><a href="#{f.symptom}">{escape(_title(f))}</a></li>' for f in found)
+    links = "".join(f'<li><a href="#{escape(f.symptom)}">{escape(_title(f))}</a></li>' for f in found)
     return f'<ol class="sentences contents">{links}</ol>'
 
 

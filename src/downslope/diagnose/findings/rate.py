@@ -14,6 +14,8 @@ from ..signals import Sample, Signals
 LARGE = 0.03
 """Update over weight, in the median of the weight matrices. cs231n's rule of thumb is 1e-3, healthy runs pass 1e-2 at
 their start; only with a loss that goes nowhere does it count."""
+EDGE = 1.5
+"""The curvature that the optimizer feels over its own limit. Full-batch descent hovers at 1 in health."""
 CREEPS = 1e-3
 """Update over weight, at most: the usual size."""
 LINEAR = 6.0
@@ -46,8 +48,11 @@ def too_high(s: Signals) -> Finding | None:
     largest, usual = max(early + late, default=math.nan), median(late) if late else math.nan
     cosines = [d / math.sqrt(a * b) for _, _, d, a, b in s.dots if 0 < a * b < math.inf]
     turning = len(cosines) >= 3 and median(cosines) < -0.3
+    share = math.nan
     if not (lost and (largest > LARGE or turning)) and not (rests and (usual > LARGE or turning)):
-        return None
+        share = s.edge() if rests and s.edge is not None else math.nan
+        if not share > EDGE:
+            return None
     tried, factor = None, None
     if lost:
         found = _asked(s, ("start", 0.001, 0.01, 0.1))
@@ -69,6 +74,8 @@ def too_high(s: Signals) -> Finding | None:
         factor, loss = best
         tried = f"from here, lr x {factor:g} came to {loss:.3g} in {found.steps} steps, the rate as it is to {own:.3g}"
     how = "opposite gradients from step to step" if turning else f"updates of {max(largest, usual):.1g} of the weights"
+    if share > EDGE:
+        how = f"a curvature {share:.2g} times what the optimizer is stable at"
     return Finding(
         "lr-too-high",
         f"the learning rate ({max(s.lr):.3g}) is too high: the loss went from {start:.3g} to {end:.3g}, with {how}",
@@ -76,7 +83,11 @@ def too_high(s: Signals) -> Finding | None:
         f"lr {max(s.lr) * (factor or 0.1):.2g}" + ("" if factor else " or lower") + ", or a warm-up",
         since_step=0,
         confidence=0.95 if tried else 0.75,
-        evidence={"update_over_weight": [ratio(x, s) for x in s.samples[:50]], "loss": list(s.loss)[:300]},
+        evidence={
+            "update_over_weight": [ratio(x, s) for x in s.samples[:50]],
+            "curvature_over_the_limit": share,
+            "loss": list(s.loss)[:300],
+        },
         tried=tried,
     )
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
 
 class Hook:
-    """A hook that copies and pickles of a watched model leave behind."""
+    """A hook that copies and pickles of a watched model leave behind, and that a compiler leaves out of its graph."""
 
     def __init__(self, call: Callable[..., Any]):
         self.call = call
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
-        self.call(*args, **kwargs)
+        if not torch.compiler.is_compiling():
+            self.call(*args, **kwargs)
 
     def __deepcopy__(self, memo: Any) -> Any:
         return _nothing

@@ -29,9 +29,8 @@ class Layers:
         self.found: dict[str, LayerSeen] = {}
         self.inputs: InputSeen | None = None
         self.handles: list[Any] = []
-        self.modules = [
-            (name, m) for name, m in model.named_modules() if isinstance(m, (*LAYERS, nn.modules.batchnorm._BatchNorm))
-        ]
+        seen = (*LAYERS, nn.modules.batchnorm._BatchNorm)
+        self.modules = [] if _compiled(model) else [(n, m) for n, m in model.named_modules() if isinstance(m, seen)]
         others = (p.name.rpartition(".")[0] for p in parameters if p.kind in ("norm", "embedding"))
         self.others = set(others)
 
@@ -90,6 +89,11 @@ class Layers:
                 m.momentum,
             )
         )
+
+
+def _compiled(model: nn.Module) -> bool:
+    """Are there compiled parts, in which no hook runs?"""
+    return any(hasattr(m, "_orig_mod") or getattr(m, "_compiled_call_impl", None) for m in model.modules())
 
 
 def _thin(tensor: torch.Tensor) -> torch.Tensor:

@@ -90,9 +90,11 @@ class Trial:
         score: Score | None = None,
         steps: int | None = None,
         repeats: int = REPEATS,
+        patient: bool = False,
     ) -> Verdict | None:
         """Forks with each change, from here or from the first weights, on the batches that are kept; None if that
-        cannot be tried, or would take over LIMIT seconds with the fewest steps that say something."""
+        cannot be tried, or would take over LIMIT seconds with the fewest steps that say something and nobody is
+        `patient`."""
         if not self.ready:
             return None
         kept, twins = list(self.batches), (self.model, self.optimizer)
@@ -103,7 +105,9 @@ class Trial:
             twins = found
         wanted = steps or (MORE if start else STEPS)
         most = LIMIT / max(1e-9, self.seconds * repeats * (len(changes) + 1))
-        if most < min(wanted, LEAST):
+        if patient:
+            most = wanted
+        elif most < min(wanted, LEAST):
             self.refused.add(f"forked runs were not made: {self.seconds:.2g} s a step is too long for them")
             return None
         count = int(min(wanted, most))
@@ -113,6 +117,10 @@ class Trial:
     def step(self, model: nn.Module, optimizer: torch.optim.Optimizer, batch: Known) -> float:
         """As the loop makes it, clipping included."""
         return take(model, optimizer, [batch], self.clip)
+
+    def unclipped(self, model: nn.Module, optimizer: torch.optim.Optimizer, batch: Known) -> float:
+        """The same without the loop's clipping."""
+        return take(model, optimizer, [batch])
 
     def _from_start(self) -> tuple[nn.Module, torch.optim.Optimizer] | None:
         """Copies with the first weights, no states, and the highest learning rate that there was."""
