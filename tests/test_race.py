@@ -88,6 +88,32 @@ def test_the_same_call_goes_on_and_another_is_refused(whole, task, tmp_path):
         here(task, out, ("sgd",))
 
 
+def test_a_finished_race_takes_more_seeds(task, whole, tmp_path):
+    """As if it had been given them at first, whether or not it is stopped on the way; and then some more."""
+    out = tmp_path / "race"
+    with pytest.raises(RunError, match="has not finished its race in that folder"):
+        here(task, out, more_seeds=1)
+    with pytest.raises(SettingError, match="more_seeds=1: at least 1, for the finished race in --out"):
+        race(task, NAMES, engine="here", more_seeds=1, **SMALL)
+    here(task, out)
+
+    class Stop(Notes):
+        def finished(self, record):
+            raise KeyboardInterrupt
+
+    assert here(task, out, more_seeds=2, watch=Stop()).interrupted
+    watch = Notes()
+    result = here(task, out, more_seeds=2, watch=watch)
+    assert (watch.before, len(watch.after)) == (13, 3) and result.board["complete"]
+    direct = here(task, tmp_path / "direct", seeds=4)
+    assert by_trial(result.records) == by_trial(direct.records)
+    scores = [[row["score"] for row in made.board["rows"]] for made in (result, direct)]
+    assert scores[0] == scores[1]
+    assert "p-values are multiplied by 2" in " ".join(result.board["notes"])
+    again = here(task, out, more_seeds=1)
+    assert len(again.records) == 18 and "multiplied by 3" in " ".join(again.board["notes"])
+
+
 def test_ctrl_c_keeps_what_is_finished(task, whole, tmp_path):
     class Stop(Notes):
         def finished(self, record):

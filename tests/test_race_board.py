@@ -268,13 +268,13 @@ def test_one_beats_one_and_is_undecided_against_another():
     made = board(make_plan("adamw", "sgd", "momentum"), WINNER + SECOND + NEAR)
     assert made["verdict"]["headline"] == (
         "AdamW lr 0.01 cosine beats SGD by 0.022 ± 0.003, p < .001; AdamW against Momentum is undecided, "
-        "about 9 more seeds, 36 seconds, would settle it."
+        "about 12 more seeds, 48 seconds, would settle it."
     )
     assert made["verdict"]["sentences"] == [
         "AdamW has a mean score of 0.955 ± 0.010 on the test part over 5 fresh seeds, at lr 0.01.",
         "AdamW beats SGD by 0.022 ± 0.003 (p < .001).",
-        "AdamW against Momentum is undecided (0.004 ± 0.006, p = .14): about 9 more seeds, "
-        "36 seconds, would settle it.",
+        "AdamW against Momentum is undecided (0.004 ± 0.006, p = .14): about 12 more seeds, "
+        "48 seconds, would settle it.",
     ]
 
 
@@ -361,6 +361,17 @@ def test_many_undecided_pairs_share_a_sentence():
     (sentence,) = [s for s in said if "undecided" in s]
     assert sentence.startswith("AdamW is undecided against Momentum (0.004 ± 0.006, p = ")
     assert " more seeds), Adam (0.005 ± 0.006, p = " in sentence and " and NAG (0.006 ± 0.006, p = " in sentence
+
+
+def test_seeds_that_were_added_after_a_look_cost_a_part_of_their_worth():
+    plan, records = make_plan("adamw", "sgd", "momentum"), WINNER + SECOND + NEAR
+    once, more = board(plan, records), [{"decision": "seeds", "more": 2}]
+    for looks, decisions in ((2, more), (3, more * 2)):
+        made = board(plan, records, decisions)
+        for a, b in zip(once["comparisons"], made["comparisons"]):
+            assert b["p"] == a["p"] and b["p_adjusted"] == pytest.approx(min(1.0, looks * a["p_adjusted"]))
+        assert any(f"multiplied by {looks}" in note for note in made["notes"])
+    assert not any("multiplied" in note for note in once["notes"])
 
 
 def test_warnings():

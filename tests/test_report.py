@@ -288,7 +288,7 @@ def test_the_command_makes_the_same_race(case, monkeypatch):
     found = []
 
     def race(task, optimizers, **options):
-        for name in ("workers", "engine", "ray_address", "out", "resume", "watch"):
+        for name in ("workers", "engine", "ray_address", "out", "resume", "watch", "more_seeds"):
             options.pop(name, None)
         found.append(prepare(task, optimizers, **options).plan)
         raise KeyboardInterrupt

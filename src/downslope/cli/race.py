@@ -58,6 +58,9 @@ def race(
     alone: Annotated[bool, typer.Option("--alone", help="Train every trial by itself, none together.")] = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda; by default a GPU if there is one.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="Of each worker.")] = 1,
+    more_seeds: Annotated[
+        int | None, typer.Option(min=1, help="Confirm a finished race on so many seeds more, to settle it.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core by default.")] = None,
     engine: Annotated[
         str, typer.Option(metavar="NAME", help="local, here: in this process, or ray: on a cluster.")
@@ -103,7 +106,7 @@ def race(
         **{"schedule": schedule, "warmup": warmup, "search": search, "rungs": rungs, "search_seeds": search_seeds},
         **{"race_seed": race_seed, "task_settings": _settings(sets or []), "monitor": monitor, "sampler": sampler},
         **{"batched": not alone, "device": device, "threads": threads, "workers": workers, "engine": engine},
-        **{"ray_address": ray_address},
+        **{"ray_address": ray_address, "more_seeds": more_seeds},
         **{"out": out, "resume": resume, "watch": LiveTable(console)},
     }
     result = run(tasks[0] if len(tasks) == 1 else tasks, DEFAULT if optimizers is None else optimizers, **options)

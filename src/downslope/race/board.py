@@ -57,7 +57,8 @@ def board(
     for row in rows:
         row["widened"] = _widened(own[row["optimizer"]], decisions, row["optimizer"])
     target = _time(plan, rows, confirmed)
-    compared = _comparisons(rows, runs, {name: scores.fixed(confirmed[name]) for name in order})
+    looks = 1 + sum(d.get("decision") == "seeds" for d in decisions)
+    compared = _comparisons(rows, runs, {name: scores.fixed(confirmed[name]) for name in order}, looks)
     _undertuned(plan, rows, compared, own)
     by_budget = choices(plan, own)
     whole = len(rows) == len(plan.optimizers) and all(row["score"]["by_seed"] or _lost(row) for row in rows)
@@ -79,7 +80,7 @@ def board(
         "target": target,
         "budget": _budget(plan, own),
         "pruning": pruning(_levels(plan, own)),
-        "notes": _notes(rows, part, plan),
+        "notes": _notes(rows, part, plan, looks),
     }
     made["verdict"] = verdict(made)
     return made
@@ -102,9 +103,11 @@ def _widened(records: Sequence[Record], decisions: Sequence[Mapping[str, Any]], 
 
 
 def _comparisons(
-    rows: Sequence[Mapping[str, Any]], runs: Mapping[str, Mapping[int, float]], fixed: Mapping[str, bool]
+    rows: Sequence[Mapping[str, Any]], runs: Mapping[str, Mapping[int, float]], fixed: Mapping[str, bool], looks: int
 ) -> list[dict[str, Any]]:
-    """All pairs of confirmed rows, the better first, over the seeds that both have."""
+    """All pairs of confirmed rows, the better first, over the seeds that both have.
+
+    Where seeds were added after a look, each p counts once for every look."""
     found, seconds = [], {row["optimizer"]: row["seconds"] or 0.0 for row in rows}
     for a, b in itertools.combinations([row["optimizer"] for row in rows if row["score"]["by_seed"]], 2):
         seeds = sorted(runs[a].keys() & runs[b].keys())
@@ -112,14 +115,14 @@ def _comparisons(
             exact = fixed[a] and fixed[b]
             pair = paired.paired([runs[a][s] for s in seeds], [runs[b][s] for s in seeds], exact=exact)
             found.append((a, b, pair))
-    adjusted = multiple.holm([pair.p for _, _, pair in found])
+    adjusted = multiple.holm([None if pair.p is None else min(1.0, looks * pair.p) for _, _, pair in found])
     open_pairs = sum(p is None or p > ALPHA for p in adjusted)
     made = []
     for (a, b, pair), p in zip(found, adjusted):
         decided = p is not None and p <= ALPHA
         more = None
         if not decided:
-            more = power.more_seeds(pair.difference, pair.deviation, pair.n, alpha=ALPHA / open_pairs)
+            more = power.more_seeds(pair.difference, pair.deviation, pair.n, alpha=ALPHA / open_pairs / (looks + 1))
         made.append(
             {
                 "a": a,
@@ -224,8 +227,13 @@ def _levels(plan: Plan, own: Mapping[str, Sequence[Record]]) -> list[dict[str, R
     return levels
 
 
-def _notes(rows: Sequence[Mapping[str, Any]], part: str, plan: Plan) -> list[str]:
+def _notes(rows: Sequence[Mapping[str, Any]], part: str, plan: Plan, looks: int) -> list[str]:
     notes = []
+    if looks > 1:
+        often = f", {looks - 1} times" if looks > 2 else ""
+        notes.append(
+            f"Seeds were added after a look at the result{often}: p-values are multiplied by {looks}, the number of looks."
+        )
     if part == "validation":
         notes.append(
             "The task has no test part: fresh seeds are scored on the validation part, on which the settings were "

@@ -14,6 +14,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
+from ..errors import RunError
 from . import budget
 from .design import points
 from .journal import Decision, Journal
@@ -77,11 +78,26 @@ def expected(plan: Plan, journal: Journal) -> int | None:
 
 
 def shares(plan: Plan, journal: Journal) -> tuple[dict[str, int], int] | None:
-    """Search trials of each optimizer and confirming seeds; None while undecided."""
+    """Search trials of each optimizer and confirming seeds, with those that were added; None while undecided."""
+    more = sum(d["more"] for d in journal.decisions if d["decision"] == "seeds")
     if plan.trials is not None and plan.seeds is not None:
-        return dict.fromkeys(plan.optimizers, plan.trials), plan.seeds
+        return dict.fromkeys(plan.optimizers, plan.trials), plan.seeds + more
     decided = journal.decision("budget")
-    return None if decided is None else (decided["trials"], decided["seeds"])
+    return None if decided is None else (decided["trials"], decided["seeds"] + more)
+
+
+def added(plan: Plan, journal: Journal, more: int) -> Decision | None:
+    """The decision that a finished race goes on with so many more seeds; None where one to that end is under way.
+
+    Raises RunError for a race that is not finished otherwise."""
+    if next_step(plan, journal) is None and journal.records:
+        return {"decision": "seeds", "more": more}
+    if journal.decision("seeds") is None:
+        raise RunError(
+            f"more seeds: {plan.task} has not finished its race in that folder, and only a finished one takes more; "
+            "run it without --more-seeds first, or give --seeds"
+        )
+    return None
 
 
 # ---- the rounds

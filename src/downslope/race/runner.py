@@ -18,7 +18,7 @@ from .folder import Folder, default_path
 from .here import Here
 from .plan import Plan
 from .prepare import Ready, prepare
-from .referee import Round, Undecided, expected, next_step
+from .referee import Round, Undecided, added, expected, next_step
 from .result import Result, Several
 from .trial import Record
 from .workers import Workers, default_count
@@ -41,6 +41,7 @@ def race(
     *,
     out: str | Path | None = None,
     resume: bool = False,
+    more_seeds: int | None = None,
     workers: int | None = None,
     engine: str | Callable[[Ready, int], Engine] = "local",
     ray_address: str | None = None,
@@ -60,7 +61,9 @@ def race(
     - `search_seeds` (1), `race_seed` (0), `task_settings`, `monitor` ("metric" if there is one), `sampler` ("halton"),
       `batched` (True: trials that can, train together), `device` (a GPU if there is one), `threads` (1) of a worker.
 
-    `out` is the run folder, by default runs/NAME-TIME; where it holds the same race already, that goes on. `workers`
+    `out` is the run folder, by default runs/NAME-TIME; where it holds the same race already, that goes on.
+    `more_seeds` confirms the choices of a finished race on so many seeds more, as to settle what is undecided; as that
+    is another look at the same race, p-values are then multiplied by the number of looks. `workers`
     processes, one per core by default, change the time but no result, nor does a stop at any moment. Ctrl-C ends the
     race early: the result is then marked as interrupted, and all finished trials are in the folder.
 
@@ -77,12 +80,15 @@ def race(
         raise SettingError("resume: which race? name its folder with --out FOLDER")
     if not callable(engine) and engine not in (*ENGINES, "ray"):
         raise SettingError(f"engine={engine!r}: known are {', '.join([*ENGINES, 'ray'])}")
+    if more_seeds is not None and (more_seeds < 1 or out is None):
+        raise SettingError(f"more_seeds={more_seeds}: at least 1, for the finished race in --out FOLDER")
     if engine == "ray":
         need("ray", extra="ray", job="the engine ray")
     elif ray_address is not None:
         raise SettingError(f"ray_address={ray_address!r}: is for the engine ray; add engine='ray' (--engine ray)")
     known: dict[str, Any] = {
         "resume": resume,
+        "more_seeds": more_seeds,
         "workers": workers,
         "engine": engine,
         "address": ray_address,
@@ -119,6 +125,7 @@ def _race(
     path: Path,
     *,
     resume: bool,
+    more_seeds: int | None,
     workers: int | None,
     engine: Any,
     address: str | None,
@@ -129,6 +136,8 @@ def _race(
     interrupted = False
     runs: Engine | None = None
     try:
+        if more_seeds is not None and (line := added(plan, folder.journal, more_seeds)) is not None:
+            folder.append(line)
         if watch:
             watch.start(plan, path, list(folder.journal.records.values()), folder.notes)
         runs = _engine(ready, engine, workers, address, folder, watch)

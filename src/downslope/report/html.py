@@ -80,7 +80,10 @@ def _notes(board: Mapping[str, Any]) -> str:
 
 
 def _command(result: Result) -> str:
-    note = "Every option is spelt out. The same command in the same folder goes on where a race has stopped."
+    note = (
+        "Every option is spelt out. The same command in the same folder goes on where a race has stopped; with "
+        "--more-seeds N it confirms a finished one on so many seeds more."
+    )
     return section("The command", note, code(command(result.plan, result.folder), wrap=True))
 
 
