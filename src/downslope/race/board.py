@@ -232,7 +232,8 @@ def _notes(rows: Sequence[Mapping[str, Any]], part: str, plan: Plan, looks: int)
     if looks > 1:
         often = f", {looks - 1} times" if looks > 2 else ""
         notes.append(
-            f"Seeds were added after a look at the result{often}: p-values are multiplied by {looks}, the number of looks."
+            f"Seeds were added after a look at the result{often}: p-values are multiplied by {looks}, the number of "
+            "looks."
         )
     if part == "validation":
         notes.append(
