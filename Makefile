@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: race test bench textbook docs lint setup clean
+.PHONY: race test bench bench-gpu textbook docs lint setup clean
 .DEFAULT_GOAL := test
 
 setup: $(VENV)/.ready
@@ -34,6 +34,9 @@ textbook: setup
 docs: setup
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "the site: build/site/index.html"
+
+bench-gpu: setup
+	$(BIN)/python -m benchmarks.gpu
 
 lint: setup
 	$(BIN)/ruff check .

@@ -144,7 +144,7 @@ def show(results: dict[str, Any], console: Console) -> None:
     console.print(machine_line(results), highlight=False)
 
 
-def _markdown_table(columns: list[str], rows: Rows, left: int) -> str:
+def markdown_table(columns: list[str], rows: Rows, left: int) -> str:
     rule = ["---" if index < left else "---:" for index in range(len(columns))]
     lines = [columns, rule, *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
@@ -155,10 +155,10 @@ def markdown(results: dict[str, Any]) -> str:
     parts = [f"Machine: {machine_line(results)}"]
     found = tables(results)
     for title, columns, rows in [found[-1], *found[:-1]]:
-        parts += [f"### {title}", _markdown_table(columns, rows, left=4 if title == "Targets" else 1)]
+        parts += [f"### {title}", markdown_table(columns, rows, left=4 if title == "Targets" else 1)]
     names = [TITLES[name] for name in TITLES if name not in {"ours", "by hand"}]
     parts += ["### Every peer: its time over ours"]
-    parts += [_markdown_table(["optimizer", "shape", *names], peer_rows(results), left=2)]
+    parts += [markdown_table(["optimizer", "shape", *names], peer_rows(results), left=2)]
     if notes := _notes(results):
         parts += ["### Notes", "\n".join(f"- {note}" for note in notes)]
     return "\n\n".join(parts)
@@ -174,12 +174,12 @@ def _notes(results: dict[str, Any]) -> list[str]:
     return list(found)
 
 
-def between_markers(page: str, text: str) -> str:
+def between_markers(page: str, text: str, begin: str = BEGIN, end: str = END) -> str:
     """The page with the text between its markers; ValueError if the markers are not there once, in order."""
-    if page.count(BEGIN) != 1 or page.count(END) != 1 or page.index(BEGIN) > page.index(END):
-        raise ValueError(f"the page needs the lines {BEGIN} and {END}, once each and in this order")
-    head, tail = page.split(BEGIN)[0], page.split(END)[1]
-    return f"{head}{BEGIN}\n\n{text}\n\n{END}{tail}"
+    if page.count(begin) != 1 or page.count(end) != 1 or page.index(begin) > page.index(end):
+        raise ValueError(f"the page needs the lines {begin} and {end}, once each and in this order")
+    head, tail = page.split(begin)[0], page.split(end)[1]
+    return f"{head}{begin}\n\n{text}\n\n{end}{tail}"
 
 
 PAGE = f"""# Performance
