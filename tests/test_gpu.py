@@ -14,6 +14,7 @@ import torch
 
 from downslope import optim
 from downslope.backends import eager, gpu, gpu_source
+from downslope.backends.storage import STORAGES, Kept, beside_of, random_bits, random_numbers
 from downslope.compiler.ops import OPS
 from downslope.compiler.plan import Plan, plan, program
 from downslope.formulas import FORMULAS
@@ -25,9 +26,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning"
 
 CPU = torch.device("cpu")
 WIDE = 3 * gpu.BLOCK + 5
+KEY = 0x9ABCDEF0
 
 
-def run_on_device(plan: Plan, tensors: dict[str, torch.Tensor], scalars: dict[str, float]) -> dict[str, float]:
+def run_on_device(
+    plan: Plan, tensors: dict[str, torch.Tensor], scalars: dict[str, float], kept: Kept | None = None
+) -> dict[str, float]:
     """One step of a plan of one pass, in place, all that is once per step included; the scalar states' new values."""
     bank = torch.tensor([[scalars.get("t", 1.0) - 1.0, *(scalars[name] for name in plan.numbers)]], dtype=torch.float64)
     names = tuple(name for name in plan.scalars if name != "t" and name not in plan.numbers)
@@ -43,10 +47,11 @@ def run_on_device(plan: Plan, tensors: dict[str, torch.Tensor], scalars: dict[st
         group_of=first,
         skip=skip,
     )
-    columns = [[tensors[name].data_ptr()] for name in plan.tensors]
+    names = (*plan.tensors, *(beside_of(plan.tensors, kept) if kept else ()))
+    columns = [[tensors[name].data_ptr()] for name in names]
     launch = gpu.Launch(columns, [tensors["p"].numel()], torch.tensor(columns[1]), CPU)
-    touched = {name: tensors[name] for name in dict.fromkeys(["p", *plan.reads, *plan.writes])}
-    launch.update(gpu.update(plan, gpu.kinds_of(touched), False), slots, skip)
+    kept = kept or tuple(gpu.KINDS[tensors[name].dtype] for name in plan.tensors)
+    launch.update(gpu.update(plan, kept, False), slots, torch.tensor([KEY]), skip)
     assert "t" not in scalars or bank[0, 0] == scalars["t"]
     return {name: float(bank[0, 1 + i]) for i, name in enumerate(plan.numbers)}
 
@@ -87,6 +92,56 @@ def test_a_step_from_a_random_state_equals_eager_float64(name: str, dtype: torch
             near = torch.isclose(tensors[n], expected, rtol=8 * FRACTION[dtype], atol=2 * FRACTION[dtype])
             near |= expected.isnan() & tensors[n].isnan()
             assert int((~near).sum()) <= WIDE // 50, (transforms, t, n)
+
+
+# ---- storages
+
+VALUES = [0.0, -0.0, 1.0, -1.0, 1e-30, -3e-39, 1e38, 5e-5, -0.3, 0.9999999, math.inf, -math.inf, math.nan]
+
+
+def keep(name: str, values: torch.Tensor, tensors: dict[str, torch.Tensor], storage: str, bits: torch.Tensor) -> None:
+    """Values in a storage, by its definition."""
+    found, beside = STORAGES[storage].encode(values, bits if STORAGES[storage].random else None)
+    tensors[name] = found
+    if beside is not None:
+        tensors[f"{name}_{STORAGES[storage].beside.suffix}"] = beside  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("size", [1, 255, 257, 2 * gpu.BLOCK + 300])
+@pytest.mark.parametrize("storage", ["stochastic", "split", "int8", "uint8"])
+def test_a_storage_is_its_definition_bit_for_bit(storage: str, size: int) -> None:
+    """Two tensors of it, each stored twice what it was: random bits of their own, every block a scale of its own."""
+
+    def doubled(p, g, a="p", b=0):
+        return p, a + a, b + g
+
+    cut = program(doubled)
+    random = torch.Generator().manual_seed(size)
+    a = torch.randn(size, generator=random) * 10 ** torch.randint(-6, 4, (size,), generator=random)
+    a[: len(VALUES)] = torch.tensor(VALUES)[:size]
+    if size > 300:
+        a[-40:] = 0.0
+        a[256:] = a[256:].nan_to_num(0.5, 3.0, -2.0)
+    b, g = torch.rand(size, generator=random), torch.rand(size, generator=random)
+    kept = ("float32", "float32", storage, storage)
+    number = random_numbers(cut.tensors, kept)
+    bits = {n: random_bits(KEY, size, number[n]) for n in number}
+    tensors = {"p": torch.zeros(size), "g": g}
+    for name, values in (("a", a), ("b", b)):
+        keep(name, values, tensors, storage, bits.get(name))
+    decoded = {
+        n: STORAGES[storage].decode(tensors[n], next((tensors[m] for m in beside_of([n], [storage])), None))
+        for n in ("a", "b")
+    }
+    expected: dict[str, torch.Tensor] = {}
+    keep("a", decoded["a"] + decoded["a"], expected, storage, bits.get("a"))
+    keep("b", decoded["b"] + g, expected, storage, bits.get("b"))
+    run_on_device(cut, tensors, {}, kept)
+    for name, found in expected.items():
+        whole = torch.int32 if found.dtype == torch.float32 else torch.int16 if found.dtype.itemsize == 2 else None
+        same = torch.equal(tensors[name].view(whole), found.view(whole)) if whole else torch.equal(tensors[name], found)
+        nans = found.is_floating_point() and torch.equal(tensors[name].isnan(), found.isnan())
+        assert same or (nans and torch.equal(tensors[name].nan_to_num(), found.nan_to_num())), name
 
 
 # ---- whole optimizers
@@ -311,8 +366,8 @@ def compiled(kernel, pointers, numbers, block, target):
 for target, assembly in ((GPUTarget("cuda", 90, 32), "ptx"), (GPUTarget("hip", "gfx942", 64), "amdgcn")):
     for name in sys.argv[1:]:
         plan = program(FORMULAS[name])
-        kinds = tuple((n, "float32") for n in plan.tensors)
-        addresses = dict(rows="i64", grads="i64", chunks="i64", slots="fp64", skip="i32")
+        kinds = ("float32",) * len(plan.tensors)
+        addresses = dict(rows="i64", grads="i64", chunks="i64", slots="fp64", keys="i64", skip="i32")
         found = compiled(gpu.update(plan, kinds, True), addresses, ["count"], gpu.BLOCK, target)
         names = tuple(s for s in plan.scalars if s != "t" and s not in plan.numbers)
         tables = dict(slots="fp64", bank="fp32", places="i64", settings="fp64", measured="fp64", group_of="i64",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import linecache
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from importlib.util import find_spec
 from typing import Any
@@ -19,6 +19,7 @@ import torch
 
 from ..compiler.plan import Plan
 from . import gpu_source
+from .storage import Kept
 
 DEVICES = frozenset({"cuda", "xpu"})
 KINDS = {
@@ -65,8 +66,8 @@ def compiled(source: str, name: str) -> Any:
 
 
 @lru_cache(maxsize=512)
-def update(plan: Plan, kinds: tuple[tuple[str, str], ...], aligned: bool) -> Any:
-    return compiled(gpu_source.update(plan, dict(kinds), aligned), "update")
+def update(plan: Plan, kept: Kept, aligned: bool) -> Any:
+    return compiled(gpu_source.update(plan, kept, aligned), "update")
 
 
 @lru_cache(maxsize=512)
@@ -136,10 +137,11 @@ class Launch:
         self.first = torch.from_numpy(np.concatenate([[0], np.cumsum(counts)])).to(device)
         self._partial = torch.zeros(max(len(row), 1), dtype=torch.float64, device=device)
 
-    def update(self, kernel: Any, slots: torch.Tensor, skip: torch.Tensor) -> None:
-        """Run the pass; `slots` has a line for each slot and a column for each row."""
+    def update(self, kernel: Any, slots: torch.Tensor, keys: torch.Tensor, skip: torch.Tensor) -> None:
+        """Run the pass; `slots` has a line for each slot and a column for each row, `keys` what the random bits of each
+        row begin with."""
         if len(self.chunks):
-            kernel[(len(self.chunks),)](self.rows, self.grads, self.chunks, slots, skip, self.count, BLOCK=BLOCK)
+            kernel[(len(self.chunks),)](self.rows, self.grads, self.chunks, slots, keys, skip, self.count, BLOCK=BLOCK)
 
     def sums(self, word: int | None, kind: str, squares: bool) -> torch.Tensor:
         """The sum of the elements, or of their squares, of each row's tensor number `word` (None: its gradient)."""
@@ -168,8 +170,3 @@ def run_once(
     kernel[(-(-count // SIDE),)](
         slots, bank, places, settings, measured, group_of, skip, count, bank.shape[1], groups, BLOCK=SIDE
     )
-
-
-def kinds_of(tensors: Mapping[str, torch.Tensor]) -> tuple[tuple[str, str], ...]:
-    """The dtypes of a row's tensors, as the kernels call them."""
-    return tuple((name, KINDS[t.dtype]) for name, t in tensors.items())

@@ -13,13 +13,16 @@ from keyword import iskeyword
 from ..compiler.graph import Node, walk
 from ..compiler.ops import CONDITIONS, ONE_NUMBER
 from ..compiler.plan import Plan
+from .gpu_storage import EIGHT, LOADS, POINTS_TO, STORES, Place, indices, random_lines
+from .storage import STORAGES, Kept, beside_of, random_numbers
 
 # What the kernels call their own; values of formulas get other names.
 RESERVED = frozenset(
     name
     for line in (
-        "tl math_of rows grads chunks slots skip begin end full row i inside start chunk bank places settings measured",
-        "group group_of count width groups place BLOCK WORK True False None t",
+        "tl math_of rows grads chunks slots keys key skip begin end full row i inside start chunk bank places settings measured",
+        "group group_of count width groups place BLOCK WORK True False None t code scale value largest up inverse y bits",
+        "upper hash block random0 random1 random2 random3 random4 random5",
     )
     for name in line.split()
 )
@@ -55,9 +58,6 @@ OPS: dict[str, str] = {
     "isfinite": "tl.abs({}) < float('inf')",
     "where": "tl.where({}, {}, {})",
 }
-
-# A kernel does whole blocks without a mask, which lets the device move 16 bytes at a time, and then what is left.
-MASKED, MASK = "<masked>", ", mask=inside"
 
 
 @dataclass
@@ -101,43 +101,67 @@ def _number(value: float) -> str:
     return text if text[-1].isdigit() else f"float('{text}')"
 
 
-def update(plan: Plan, kinds: Mapping[str, str], aligned: bool) -> str:
-    """The source of the pass over a chunk of one tensor. `kinds` are the dtypes of the tensors, such as `float32`; the
-    arithmetic is in float64 if p is, else in float32; `aligned` promises addresses that 16 divides, which lets the
-    device move 16 bytes at a time.
+def update(plan: Plan, kept: Kept, aligned: bool) -> str:
+    """The source of the pass over a chunk of one tensor. `kept` are the storages of the plan's tensors; the arithmetic
+    is in float64 if p is, else in float32; `aligned` promises addresses that 16 divides, which lets the device move 16
+    bytes at a time.
 
     A row of the table has the addresses of the plan's tensors but g, whose addresses change in every step and are a
-    table of their own; the slots of tensor number `row` stand at `slots[:, row]`. Nothing is written where `skip` is
-    set."""
-    body = Body(_work(kinds))
+    table of their own, and of what stands beside them; the slots of tensor number `row` stand at `slots[:, row]`.
+    Nothing is written where `skip` is set."""
+    storage = dict(zip(plan.tensors, kept))
+    beside, random = beside_of(plan.tensors, kept), random_numbers(plan.tensors, kept)
+    body = Body("tl.float64" if storage["p"] == "float64" else "tl.float32")
     tensors = list(dict.fromkeys([*plan.reads, *plan.writes]))
-    width = len(plan.tensors)
-    for tensor in tensors:
-        source = "grads + row" if tensor == "g" else f"rows + row * {width} + {plan.tensors.index(tensor)}"
-        at = f"tl.load({source}).to(tl.pointer_type(tl.{kinds[tensor]}))"
-        body.let(f"at.{tensor}", f"at_{tensor}", f"tl.multiple_of({at}, 16)" if aligned else at)
+    width = len(plan.tensors) + len(beside)
+
+    def place_of(name: str, source: str, points_to: str) -> None:
+        at = f"tl.load({source}).to(tl.pointer_type(tl.{points_to}))"
+        body.let(f"at.{name}", f"at_{name}", f"tl.multiple_of({at}, 16)" if aligned else at)
+
+    for name in tensors:
+        word = plan.tensors.index(name)
+        place_of(name, "grads + row" if name == "g" else f"rows + row * {width} + {word}", POINTS_TO[storage[name]])
+        for more in beside_of([name], [storage[name]]):
+            kind = str(STORAGES[storage[name]].beside.dtype).removeprefix("torch.")  # type: ignore[union-attr]
+            place_of(f"beside.{name}", f"rows + row * {width} + {len(plan.tensors) + beside.index(more)}", kind)
     for k, slot in enumerate(plan.slots):
         code = f"tl.load(slots + {k} * count + row)"
         code += " != 0" if slot.op in CONDITIONS else ".to(WORK)"
         body.let(slot, plan.graph.names.get(slot, "slot"), code)
     body.constants(_used(plan))
+    drawn = max((random[name] + 1 for name in plan.writes if name in random), default=0)
+    if drawn:
+        body.lines.append("key = tl.load(keys + row).to(tl.uint32)")
     head, body.lines = body.lines, []
-    for tensor in plan.reads:
-        at = body.names[f"at.{tensor}"]
-        body.let(tensor, tensor, f"tl.load({at} + i{MASKED}).to(WORK)")
-    for n in walk(plan.writes.values()):
-        if n.op == "tensor":
-            body.names[n] = body.names[str(n.value)]
-    for n in plan.body:
-        body.compute(n, plan.graph.names)
-    for tensor, n in plan.writes.items():
-        value = body.names[n]
-        if n.op == "const" or n in plan.slots:
-            value = f"({value} + tl.zeros([BLOCK], WORK))"
-        body.lines.append(f"tl.store({body.names[f'at.{tensor}']} + i, {value}.to(tl.{kinds[tensor]}){MASKED})")
+    matrix = any(storage[name] in EIGHT for name in tensors)
+
+    def block(masked: bool) -> list[str]:
+        inner = Body(body.work, names=dict(body.names), taken=set(body.taken))
+
+        def place(name: str) -> Place:
+            beside = inner.names.get(f"at.beside.{name}", "")
+            return Place(inner.names[f"at.{name}"], beside, masked, f"random{random.get(name)}")
+
+        inner.lines += random_lines(drawn)
+        for name in plan.reads:
+            value = inner.names[name] = inner.name(name)
+            inner.lines += LOADS[storage[name]](place(name), value)
+        for n in walk(plan.writes.values()):
+            if n.op == "tensor":
+                inner.names[n] = inner.names[str(n.value)]
+        for n in plan.body:
+            inner.compute(n, plan.graph.names)
+        for name, n in plan.writes.items():
+            value = inner.names[n]
+            if n.op == "const" or n in plan.slots:
+                value = inner.let(f"all.{name}", f"new_{name}", f"{value} + tl.zeros(i.shape, WORK)")
+            inner.lines += STORES[storage[name]](place(name), value)
+        return [f"    {line}" for line in inner.lines]
+
     reads, writes = (", ".join(names) or "nothing" for names in (plan.reads, plan.writes))
     return _text(
-        "def update(rows, grads, chunks, slots, skip, count, BLOCK: tl.constexpr):",
+        "def update(rows, grads, chunks, slots, keys, skip, count, BLOCK: tl.constexpr):",
         f"# {plan.graph.name}: {reads} -> {writes}",
         f"WORK: tl.constexpr = {body.work}",
         "chunk = tl.program_id(0).to(tl.int64)",
@@ -149,12 +173,12 @@ def update(plan: Plan, kinds: Mapping[str, str], aligned: bool) -> str:
         *head,
         "full = begin + (end - begin) // BLOCK * BLOCK",
         "for start in range(begin, full, BLOCK):",
-        "    i = tl.multiple_of(start, BLOCK) + tl.arange(0, BLOCK)",
-        *(f"    {line.replace(MASKED, '')}" for line in body.lines),
+        *(f"    {line}" for line in indices("tl.multiple_of(start, BLOCK)", matrix)),
+        *block(masked=False),
         "if full < end:",
-        "    i = full + tl.arange(0, BLOCK)",
+        *(f"    {line}" for line in indices("full", matrix)),
         "    inside = i < end",
-        *(f"    {line.replace(MASKED, MASK)}" for line in body.lines),
+        *block(masked=True),
     )
 
 
@@ -166,16 +190,12 @@ def sources(plan: Plan, kind: str) -> str:
     kernels = []
     for each in plan.passes:
         kernels.append(once(each, settings, measured, each.then is None))
-        kernels.append(update(each, dict.fromkeys(plan.tensors, kind), True))
+        kernels.append(update(each, (kind,) * len(plan.tensors), True))
     return "\n\n".join(kernels).rstrip()
 
 
 def _used(plan: Plan) -> list[Node]:
     return [*dict.fromkeys([*(a for n in plan.body for a in n.args), *plan.writes.values()])]
-
-
-def _work(kinds: Mapping[str, str]) -> str:
-    return "tl.float64" if kinds["p"] == "float64" else "tl.float32"
 
 
 def once(plan: Plan, settings: tuple[str, ...], measured: tuple[str, ...], last: bool) -> str:
