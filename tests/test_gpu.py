@@ -14,7 +14,7 @@ import torch
 
 from downslope import optim
 from downslope.backends import eager, gpu, gpu_source
-from downslope.backends.storage import STORAGES, Kept, beside_of, random_bits, random_numbers
+from downslope.backends.storage import STORAGES, Kept, beside_of, mix, random_bits, random_numbers, row_keys, step_key
 from downslope.compiler.ops import OPS
 from downslope.compiler.plan import Plan, plan, program
 from downslope.formulas import FORMULAS
@@ -38,8 +38,10 @@ def run_on_device(
     slots = torch.zeros(max(len(plan.slots), 1), 1, dtype=torch.float64)
     first, skip = torch.zeros(1, dtype=torch.int64), torch.zeros(1, dtype=torch.int32)
     gpu.run_once(
-        gpu.once(plan, names, (), True),
+        gpu.once(plan, names, (), True, True),
         slots=slots,
+        keys=first.clone(),
+        seed=0,
         bank=bank,
         places=first,
         settings=torch.tensor([[scalars[name]] for name in names] or [[0.0]], dtype=torch.float64),
@@ -142,6 +144,26 @@ def test_a_storage_is_its_definition_bit_for_bit(storage: str, size: int) -> Non
         same = torch.equal(tensors[name].view(whole), found.view(whole)) if whole else torch.equal(tensors[name], found)
         nans = found.is_floating_point() and torch.equal(tensors[name].isnan(), found.isnan())
         assert same or (nans and torch.equal(tensors[name].nan_to_num(), found.nan_to_num())), name
+
+
+def test_the_keys_of_random_bits_are_those_of_the_definition() -> None:
+    plan, seed, step, count = program(FORMULAS["adam"]), 2**31 + 11, 4711, 300
+    names = tuple(name for name in plan.scalars if name != "t")
+    places = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+    keys = torch.zeros(count, dtype=torch.int64)
+    gpu.run_once(
+        gpu.once(plan, names, (), True, True),
+        slots=torch.zeros(len(plan.slots), count, dtype=torch.float64),
+        keys=keys,
+        seed=mix(seed),
+        bank=torch.full((count, 1), float(step)),
+        places=places,
+        settings=torch.full((len(names), 1), 0.5, dtype=torch.float64),
+        measured=torch.zeros(1, count, dtype=torch.float64),
+        group_of=torch.zeros(count, dtype=torch.int64),
+        skip=torch.zeros(1, dtype=torch.int32),
+    )
+    assert keys.tolist() == row_keys(step_key(seed, step), places.numpy()).tolist()
 
 
 # ---- whole optimizers
@@ -370,9 +392,9 @@ for target, assembly in ((GPUTarget("cuda", 90, 32), "ptx"), (GPUTarget("hip", "
         addresses = dict(rows="i64", grads="i64", chunks="i64", slots="fp64", keys="i64", skip="i32")
         found = compiled(gpu.update(plan, kinds, True), addresses, ["count"], gpu.BLOCK, target)
         names = tuple(s for s in plan.scalars if s != "t" and s not in plan.numbers)
-        tables = dict(slots="fp64", bank="fp32", places="i64", settings="fp64", measured="fp64", group_of="i64",
+        tables = dict(slots="fp64", keys="i64", bank="fp32", places="i64", settings="fp64", measured="fp64", group_of="i64",
                       skip="i32")
-        compiled(gpu.once(plan, names, (), True), tables, ["count", "width", "groups"], gpu.SIDE, target)
+        compiled(gpu.once(plan, names, (), True, True), tables, ["seed", "count", "width", "groups"], gpu.SIDE, target)
         text = found.asm[assembly]
         print(name, target.backend, text.count("ld.global.v4") + text.count("global_load_dwordx4"),
               text.count("st.global.v4") + text.count("global_store_dwordx4"))

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ..peers import MAX_NORM, AVERAGE, OPTIMIZERS, Absent, Parameters, Step, ours_class, torch_class
+from ..peers import AVERAGE, MAX_NORM, OPTIMIZERS, Absent, Parameters, Step, ours_class, torch_class
 from ..shapes import Shape, transformer
 
 SHAPES: dict[str, Shape] = {

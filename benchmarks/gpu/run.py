@@ -44,7 +44,10 @@ class Bench:
             try:
                 steps[name]()
             except Exception as error:  # a peer that does not run here is a note
-                notes = {**(notes or {}), name: f"failed: {str(error).splitlines()[0][:160] if str(error) else error!r}"}
+                notes = {
+                    **(notes or {}),
+                    name: f"failed: {str(error).splitlines()[0][:160] if str(error) else error!r}",
+                }
                 del steps[name]
         rounds, seconds = (2, 0.5) if self.quick else (ROUNDS, SECONDS)
         timed = measure.run_rounds(

@@ -71,8 +71,8 @@ def update(plan: Plan, kept: Kept, aligned: bool) -> Any:
 
 
 @lru_cache(maxsize=512)
-def once(plan: Plan, settings: tuple[str, ...], measured: tuple[str, ...], last: bool) -> Any:
-    return compiled(gpu_source.once(plan, settings, measured, last), "once")
+def once(plan: Plan, settings: tuple[str, ...], measured: tuple[str, ...], first: bool, last: bool) -> Any:
+    return compiled(gpu_source.once(plan, settings, measured, first, last), "once")
 
 
 class Upload:
@@ -158,6 +158,8 @@ def run_once(
     kernel: Any,
     *,
     slots: torch.Tensor,
+    keys: torch.Tensor,
+    seed: int,
     bank: torch.Tensor,
     places: torch.Tensor,
     settings: torch.Tensor,
@@ -165,8 +167,8 @@ def run_once(
     group_of: torch.Tensor,
     skip: torch.Tensor,
 ) -> None:
-    """Compute the slots, `[slot, row]`, of all rows of a pass."""
+    """Compute the slots, `[slot, row]`, of all rows of a pass, and their keys, where `seed` is a hash of the seed."""
     count, groups = len(places), settings.shape[1]
     kernel[(-(-count // SIDE),)](
-        slots, bank, places, settings, measured, group_of, skip, count, bank.shape[1], groups, BLOCK=SIDE
+        slots, keys, seed, bank, places, settings, measured, group_of, skip, count, bank.shape[1], groups, BLOCK=SIDE
     )

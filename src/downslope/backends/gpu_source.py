@@ -13,14 +13,14 @@ from keyword import iskeyword
 from ..compiler.graph import Node, walk
 from ..compiler.ops import CONDITIONS, ONE_NUMBER
 from ..compiler.plan import Plan
-from .gpu_storage import EIGHT, LOADS, POINTS_TO, STORES, Place, indices, random_lines
+from .gpu_storage import EIGHT, LOADS, POINTS_TO, STORES, Place, indices, key_lines, random_lines
 from .storage import STORAGES, Kept, beside_of, random_numbers
 
 # What the kernels call their own; values of formulas get other names.
 RESERVED = frozenset(
     name
     for line in (
-        "tl math_of rows grads chunks slots keys key skip begin end full row i inside start chunk bank places settings measured",
+        "tl math_of rows grads chunks slots keys key seed skip begin end full row i inside start chunk bank places settings measured",
         "group group_of count width groups place BLOCK WORK True False None t code scale value largest up inverse y bits",
         "upper hash block random0 random1 random2 random3 random4 random5",
     )
@@ -189,7 +189,7 @@ def sources(plan: Plan, kind: str) -> str:
     settings = tuple(dict.fromkeys(n for each in plan.passes for n in each.scalars if n not in apart))
     kernels = []
     for each in plan.passes:
-        kernels.append(once(each, settings, measured, each.then is None))
+        kernels.append(once(each, settings, measured, False, each.then is None))
         kernels.append(update(each, (kind,) * len(plan.tensors), True))
     return "\n\n".join(kernels).rstrip()
 
@@ -198,16 +198,18 @@ def _used(plan: Plan) -> list[Node]:
     return [*dict.fromkeys([*(a for n in plan.body for a in n.args), *plan.writes.values()])]
 
 
-def once(plan: Plan, settings: tuple[str, ...], measured: tuple[str, ...], last: bool) -> str:
+def once(plan: Plan, settings: tuple[str, ...], measured: tuple[str, ...], first: bool, last: bool) -> str:
     """The source of what a pass needs computed once per step: its slots and the new scalar states, in double.
 
     `settings` are the scalars that stand in a table with a line for each and a column for each param group; `measured`
     those with a number for each parameter. The step count and the scalar states are in the bank, a line for each
-    parameter; the `last` pass counts the step."""
+    parameter; the `last` pass counts the step, and the `first` one makes the keys of its random bits, from the hash of a
+    seed."""
     body = Body("tl.float64")
     lines = body.lines
     body.names["t"] = body.name("step")
     lines.append(f"{body.names['t']} = tl.load(bank + place * width, mask=inside, other=0).to(WORK) + 1")
+    lines += key_lines(body.names["t"]) if first else []
     wanted = [*plan.slots, *plan.updates.values()]
     for n in walk(wanted):
         if n.op != "scalar":
@@ -238,7 +240,8 @@ def once(plan: Plan, settings: tuple[str, ...], measured: tuple[str, ...], last:
     if last:
         lines.append(f"tl.store(bank + place * width, {body.names['t']}, mask=inside)")
     return _text(
-        "def once(slots, bank, places, settings, measured, group_of, skip, count, width, groups, BLOCK: tl.constexpr):",
+        "def once(slots, keys, seed, bank, places, settings, measured, group_of, skip, count, width, groups, "
+        "BLOCK: tl.constexpr):",
         f"# {plan.graph.name}, once per step",
         "WORK: tl.constexpr = tl.float64",
         "i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)",

@@ -153,16 +153,31 @@ def indices(start: str, matrix: bool) -> list[str]:
     ]
 
 
+def _mixed(name: str) -> list[str]:
+    """The lines that hash 32 bits."""
+    lines = []
+    for shift, factor in zip((16, 15), MIX):
+        lines += [f"{name} = {name} ^ ({name} >> {shift})", f"{name} = {name} * tl.full((), {factor}, tl.uint32)"]
+    return [*lines, f"{name} = {name} ^ ({name} >> 16)"]
+
+
+def key_lines(step: str) -> list[str]:
+    """What the random bits of each parameter begin with in this step: of the hash of the seed, its count, its place."""
+    return [
+        f"hash = ({step} - 1).to(tl.int64).to(tl.uint32) ^ tl.cast(seed, tl.uint32)",
+        *_mixed("hash"),
+        "hash = hash ^ place.to(tl.uint32)",
+        *_mixed("hash"),
+        "tl.store(keys + i, hash.to(tl.int64), mask=inside)",
+    ]
+
+
 def random_lines(numbers: int) -> list[str]:
     """16 random bits of each element for so many tensors: `random0`, `random1`, ...; 32 at a time are hashed."""
     lines = []
     for pair in range((numbers + 1) // 2):
-        lines += [f"hash = (i + {pair * APART}).to(tl.uint32) ^ key"]
-        for shift, factor in zip((16, 15), MIX):
-            lines += [f"hash = hash ^ (hash >> {shift})", f"hash = hash * tl.full((), {factor}, tl.uint32)"]
-        lines += [
-            "hash = hash ^ (hash >> 16)",
-            f"random{2 * pair} = (hash & 0xFFFF).to(tl.int32)",
-            f"random{2 * pair + 1} = (hash >> 16).to(tl.int32)",
-        ][: 3 if 2 * pair + 1 < numbers else 2]
+        lines += [f"hash = (i + {pair * APART}).to(tl.uint32) ^ key", *_mixed("hash")]
+        lines.append(f"random{2 * pair} = (hash & 0xFFFF).to(tl.int32)")
+        if 2 * pair + 1 < numbers:
+            lines.append(f"random{2 * pair + 1} = (hash >> 16).to(tl.int32)")
     return lines
