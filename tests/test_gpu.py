@@ -392,8 +392,8 @@ for target, assembly in ((GPUTarget("cuda", 90, 32), "ptx"), (GPUTarget("hip", "
         addresses = dict(rows="i64", grads="i64", chunks="i64", slots="fp64", keys="i64", skip="i32")
         found = compiled(gpu.update(plan, kinds, True), addresses, ["count"], gpu.BLOCK, target)
         names = tuple(s for s in plan.scalars if s != "t" and s not in plan.numbers)
-        tables = dict(slots="fp64", keys="i64", bank="fp32", places="i64", settings="fp64", measured="fp64", group_of="i64",
-                      skip="i32")
+        tables = dict(slots="fp64", keys="i64", bank="fp32", places="i64", settings="fp64", measured="fp64",
+                      group_of="i64", skip="i32")
         compiled(gpu.once(plan, names, (), True, True), tables, ["seed", "count", "width", "groups"], gpu.SIDE, target)
         text = found.asm[assembly]
         print(name, target.backend, text.count("ld.global.v4") + text.count("global_load_dwordx4"),

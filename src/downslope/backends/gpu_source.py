@@ -20,9 +20,10 @@ from .storage import STORAGES, Kept, beside_of, random_numbers
 RESERVED = frozenset(
     name
     for line in (
-        "tl math_of rows grads chunks slots keys key seed skip begin end full row i inside start chunk bank places settings measured",
-        "group group_of count width groups place BLOCK WORK True False None t code scale value largest up inverse y bits",
-        "upper hash block random0 random1 random2 random3 random4 random5",
+        "tl math_of rows grads chunks slots keys key seed skip begin end full row i inside start chunk bank places",
+        "settings measured group group_of count width groups place BLOCK WORK True False None t",
+        "code scale value largest up inverse y bits upper hash block",
+        "random0 random1 random2 random3 random4 random5",
     )
     for name in line.split()
 )
@@ -203,7 +204,7 @@ def once(plan: Plan, settings: tuple[str, ...], measured: tuple[str, ...], first
 
     `settings` are the scalars that stand in a table with a line for each and a column for each param group; `measured`
     those with a number for each parameter. The step count and the scalar states are in the bank, a line for each
-    parameter; the `last` pass counts the step, and the `first` one makes the keys of its random bits, from the hash of a
+    parameter; the `last` pass counts the step, the `first` one makes the keys of its random bits, from a hash of the
     seed."""
     body = Body("tl.float64")
     lines = body.lines
