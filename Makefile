@@ -35,7 +35,11 @@ docs: setup
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "the site: build/site/index.html"
 
+# other packages whose steps are compared, as far as they can be installed
+PEERS := bitsandbytes torchao flashoptim torch-optimi
+
 bench-gpu: setup
+	for peer in $(PEERS); do $(PIP) install -q -c constraints.txt $$peer || true; done
 	$(BIN)/python -m benchmarks.gpu
 
 lint: setup

@@ -203,4 +203,9 @@ How to read it:
 
 {BEGIN}
 {END}
+
+## On a GPU
+
+<!-- gpu: begin -->
+<!-- gpu: end -->
 """
