@@ -46,7 +46,7 @@ class Bench:
             except Exception as error:  # a peer that does not run here is a note
                 notes = {
                     **(notes or {}),
-                    name: f"failed: {str(error).splitlines()[0][:160] if str(error) else error!r}",
+                    name: f"failed: {(str(error) or repr(error)).splitlines()[0]:.160}",
                 }
                 del steps[name]
         rounds, seconds = (2, 0.5) if self.quick else (ROUNDS, SECONDS)
