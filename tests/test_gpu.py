@@ -433,3 +433,42 @@ def test_the_source_is_the_golden_one() -> None:
     golden = Path(__file__).parent / "golden" / "adam.triton"
     text = gpu_source.sources(program(FORMULAS["adam"]), "float32")
     assert text == golden.read_text(), "write it anew if the change is meant"
+
+
+# ---- fewer bits
+
+
+@pytest.mark.parametrize("name", ["Adam", "LAMB", "Lion", "Muon", "Adamax"])
+@pytest.mark.parametrize("state_dtype", ["bfloat16", "int8"])
+def test_states_of_fewer_bits_are_kept_as_on_the_cpu(
+    name: str, state_dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the same random bits; sums may be added in another order, so a rounding may fall the other way, rarely."""
+
+    def make(model: torch.nn.Module) -> torch.optim.Optimizer:
+        params = [p for p in model.parameters() if p.ndim == 2 or name != "Muon"]
+        return getattr(optim, name)(params, lr=0.01, state_dtype=state_dtype, rounding_seed=5)
+
+    here, before = trained(make, 3)
+    monkeypatch.setattr(gpu, "DEVICES", frozenset({"cpu"}))
+    there, after = trained(make, 3)
+    assert isinstance(after._batch, DeviceBatch)
+    apart, all_of = 0, 0
+    for p, q in zip(here.parameters(), there.parameters(), strict=True):
+        torch.testing.assert_close(p, q, rtol=0.02, atol=0.003)
+        for key, value in before.state[p].items():
+            other = after.state[q][key]
+            assert value.dtype is other.dtype and value.shape == other.shape
+            apart, all_of = apart + int((value != other).sum()), all_of + value.numel()
+    assert apart <= all_of / 50, (apart, all_of)
+
+
+@pytest.mark.parametrize("mode", ["stochastic", "split"])
+def test_small_decays_of_bfloat16_weights_are_not_lost(mode: str, as_if_on_a_gpu: None) -> None:
+    p = torch.nn.Parameter(torch.ones(600, dtype=torch.bfloat16))
+    optimizer = optim.AdamW([p], lr=1e-2, weight_decay=0.1, param_mode=mode)
+    p.grad = torch.zeros_like(p)
+    for _ in range(100):
+        optimizer.step()
+    assert isinstance(optimizer._batch, DeviceBatch)
+    assert float(p.detach().float().mean()) == pytest.approx(0.999**100, rel=0.01)

@@ -143,13 +143,14 @@ class Launch:
         if len(self.chunks):
             kernel[(len(self.chunks),)](self.rows, self.grads, self.chunks, slots, keys, skip, self.count, BLOCK=BLOCK)
 
-    def sums(self, word: int | None, kind: str, squares: bool) -> torch.Tensor:
-        """The sum of the elements, or of their squares, of each row's tensor number `word` (None: its gradient)."""
+    def sums(self, word: int | None, kept: str, squares: bool, beside: int = 0) -> torch.Tensor:
+        """The sum of the elements, or of their squares, of each row's tensor number `word` (None: its gradient), which
+        is kept in a storage, with something in the column `beside`."""
         out = torch.zeros(self.count, dtype=torch.float64, device=self.rows.device)
         if len(self.chunks):
             addresses, stride, word = (self.grads, 1, 0) if word is None else (self.rows, self.width, word)
-            reduce = compiled(gpu_source.reduction(kind, squares), "reduce")
-            reduce[(len(self.chunks),)](addresses, stride, word, self.chunks, self._partial, BLOCK=BLOCK)
+            reduce = compiled(gpu_source.reduction(kept, squares), "reduce")
+            reduce[(len(self.chunks),)](addresses, stride, word, beside, self.chunks, self._partial, BLOCK=BLOCK)
             compiled(gpu_source.TOTAL, "total")[(self.count,)](self._partial, self.first, out, BLOCK=BLOCK)
         return out
 

@@ -262,23 +262,30 @@ def _text(head: str, *lines: str) -> str:
     return "\n".join([head, *(f"    {line}" for line in lines), ""])
 
 
-def reduction(kind: str, squares: bool) -> str:
-    """The source of a chunk's sum of a tensor, or of its squares, in `partial[chunk]`; `word` says which tensor of the
-    rows. Within a block the sum is in float32 for anything but float64."""
-    work = "tl.float64" if kind == "float64" else "tl.float32"
+def reduction(kept: str, squares: bool) -> str:
+    """The source of a chunk's sum of a tensor in a storage, or of its squares, in `partial[chunk]`; `word` says which
+    tensor of the rows, `beside` what stands beside it. Within a block the sum is in float32 for anything but float64."""
+    place = Place("at", "at_beside", True)
+    beside = STORAGES[kept].beside
+    kind = str(beside.dtype).removeprefix("torch.") if beside else ""
+    at = f"at_beside = tl.load(addresses + row * stride + beside).to(tl.pointer_type(tl.{kind}))"
     return _text(
-        "def reduce(addresses, stride, word, chunks, partial, BLOCK: tl.constexpr):",
+        "def reduce(addresses, stride, word, beside, chunks, partial, BLOCK: tl.constexpr):",
+        f"WORK: tl.constexpr = {'tl.float64' if kept == 'float64' else 'tl.float32'}",
         "chunk = tl.program_id(0).to(tl.int64)",
         "row = tl.load(chunks + 3 * chunk)",
         "begin = tl.load(chunks + 3 * chunk + 1)",
         "end = tl.load(chunks + 3 * chunk + 2)",
-        f"at = tl.load(addresses + row * stride + word).to(tl.pointer_type(tl.{kind}))",
-        f"total = tl.zeros([BLOCK], {work})",
+        f"at = tl.load(addresses + row * stride + word).to(tl.pointer_type(tl.{POINTS_TO[kept]}))",
+        *([at] if beside else []),
+        "total = tl.full((), 0.0, tl.float64)",
         "for start in range(begin, end, BLOCK):",
-        "    i = start + tl.arange(0, BLOCK)",
-        f"    x = tl.load(at + i, mask=i < end, other=0).to({work})",
-        f"    total += {'x * x' if squares else 'x'}",
-        "tl.store(partial + chunk, tl.sum(total.to(tl.float64), axis=0))",
+        *(f"    {line}" for line in indices("start", kept in EIGHT)),
+        "    inside = i < end",
+        *(f"    {line}" for line in LOADS[kept](place, "x")),
+        "    x = tl.where(inside, x, 0.0)",
+        f"    total += tl.sum({'x * x' if squares else 'x'}).to(tl.float64)",
+        "tl.store(partial + chunk, total)",
     )
 
 

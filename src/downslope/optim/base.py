@@ -329,7 +329,7 @@ class Optimizer(Escaping, Scoring, Saving):
                 )
             if plan.whole and param.is_complex():
                 raise StateError(f"{kind}: {self._name(param)} is complex; {plan.graph.name} needs real tensors")
-            on_device = not asked.rounds and covers(param, self.state[param], group, plan)
+            on_device = covers(param, self.state[param], group, plan)
             device = local(param).device if on_device else None
             if device not in members:
                 self._banks.setdefault(device, states.Bank(device or "cpu")).fit(flat, [*chain.from_iterable(plans)])

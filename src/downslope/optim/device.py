@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from ..backends import eager, gpu
+from ..backends.storage import STORAGES, beside_of, mix, random_numbers
 from ..compiler.cut import Call
 from ..compiler.graph import Node, walk
 from ..compiler.ops import ONE_NUMBER, WHOLE
@@ -22,7 +23,7 @@ from . import around, sharding
 from .member import Member
 from .sharding import local
 from .stage import note_change, source
-from .table import DATA_PTR, NBYTES, PLAIN, dense, laid_out_like
+from .table import DATA_PTR, PLAIN, dense, laid_out_like
 
 if TYPE_CHECKING:
     from .base import Optimizer
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 Group = dict[str, Any]
 REDUCED = {"norm": True, "mean": False}  # the operations that the kernels reduce, and whether they sum squares
 CALLS = frozenset({*REDUCED, "newton_schulz"})
+KEPT = {storage.dtype for storage in STORAGES.values()}
 
 
 def covers(param: torch.Tensor, state: Mapping[str, Any], group: Group, plan: Plan) -> bool:
@@ -47,9 +49,10 @@ def fitting(here: torch.Tensor, state: Mapping[str, Any], plan: Plan) -> bool:
         and here.layout is torch.strided
         and dense(here)
         and all(call.op in CALLS for each in plan.passes for call in each.calls)
+        and not plan.kept
         and not any(each.section for each in plan.passes)
         and all(
-            t.dtype in gpu.KINDS and t.stride() == here.stride() and t.shape == here.shape and type(t) in PLAIN
+            t.dtype in KEPT and t.stride() == here.stride() and t.shape == here.shape and type(t) in PLAIN
             for t in states
         )
     )
@@ -62,10 +65,10 @@ class Rows:
         self.members, self.plan = members, members[0].plan
         self._upload, self._count = upload, len(members)
         self._passes = [*self.plan.passes]
-        self._tensors = [[m.tensor(name) for m in members] for name in self.plan.tensors if name != "g"]
-        self._locals = self._tensors[0]
-        self._addresses = [[*map(DATA_PTR, column)] for column in self._tensors]
-        self._bytes = [*map(NBYTES, self._locals)]
+        self._storages = dict(zip(self.plan.tensors, members[0].storages))
+        self._beside = beside_of(self.plan.tensors, members[0].storages)
+        self._locals = [local(m.param) for m in members]
+        self._addresses = self._where()
         self._groups = [*{id(m.group): m.group for m in members}.values()]
         self._grads_at = upload.slot(self._count)
         of_calls = [call.result for each in self._passes for call in each.calls if call.op in ONE_NUMBER]
@@ -82,7 +85,7 @@ class Rows:
         device, members, groups = bank.device, self.members, len(self._groups)
         self._bank, self._skip = bank, skip
         grads = self._upload.device(self._grads_at, self._count)
-        columns = [self._addresses[0], [0] * self._count, *self._addresses[1:]]
+        columns = [self._addresses["p"], [0] * self._count, *[*self._addresses.values()][1:]]
         self.launch = gpu.Launch(columns, [t.numel() for t in self._locals], grads, device)
         self._host = self._upload.host(self._settings_at, len(self._settings) * groups, np.float64)
         self._host = self._host.reshape(len(self._settings), groups)
@@ -96,20 +99,30 @@ class Rows:
         self._group_of = torch.tensor([order[id(m.group)] for m in members], device=device)
         slots = max(len(each.slots) for each in self._passes)
         self._slots = torch.zeros(max(slots, 1), self._count, dtype=torch.float64, device=device)
-        self._once = [gpu.once(each, self._settings, self._measured, each is self._passes[-1]) for each in self._passes]
-        self._kernels: dict[bool, list[Any]] = {}
+        first = bool(random_numbers(self.plan.tensors, members[0].storages))
+        self._keys = torch.zeros(self._count, dtype=torch.int64, device=device)
+        self._once = [
+            gpu.once(each, self._settings, self._measured, first and i == 0, i == len(self._passes) - 1)
+            for i, each in enumerate(self._passes)
+        ]
+        self._kernels: dict[Any, list[Any]] = {}
 
     def fits(self) -> bool:
         """Whether parameters and states are still where the table says."""
-        now = [
-            [m.param if name == "p" else m.scratch.get(name, m.state.get(name)) for m in self.members]
-            for name in self.plan.tensors
-            if name != "g"
-        ]
-        return all(
-            all(t is not None for t in column) and [DATA_PTR(local(t)) for t in column] == addresses  # type: ignore[arg-type]
-            for column, addresses in zip(now, self._addresses)
-        )
+        try:
+            return self._where() == self._addresses
+        except KeyError:  # a state is gone
+            return False
+
+    def _where(self) -> dict[str, list[int]]:
+        """The addresses of all tensors but gradients, by name."""
+        names = [name for name in (*self.plan.tensors, *self._beside) if name != "g"]
+        return {name: [*map(DATA_PTR, map(local, self._of(name)))] for name in names}
+
+    def _of(self, name: str) -> list[torch.Tensor]:
+        if name == "p":
+            return [m.param for m in self.members]
+        return [m.scratch[name] if name in m.scratch else m.state[name] for m in self.members]
 
     def take(self, grads: list[torch.Tensor]) -> list[torch.Tensor]:
         """This step's gradients, copied where their memory is laid out differently from their parameter's. Returns what
@@ -138,7 +151,7 @@ class Rows:
 
     def sum_of_squares(self) -> torch.Tensor:
         """Of all gradients, over all processes that have another part of them."""
-        return self._over_mesh(self.launch.sums(None, self._kind("g"), True).sum())
+        return self._over_mesh(self.launch.sums(None, self._kind_of_grads, True).sum())
 
     def _over_mesh(self, sums: torch.Tensor) -> torch.Tensor:
         if self._key is not None:
@@ -147,15 +160,18 @@ class Rows:
                 torch.distributed.all_reduce(sums, group=mesh.get_group(dim))
         return sums
 
-    def _kind(self, name: str) -> str:
-        return gpu.KINDS[self._grads[0].dtype if name == "g" else self.members[0].tensor(name).dtype]
+    @property
+    def _kind_of_grads(self) -> str:
+        return gpu.KINDS[self._grads[0].dtype]
 
-    def run(self) -> None:
-        """All passes, and what is between them."""
+    def run(self, seed: int) -> None:
+        """All passes, and what is between them; `seed` is that of random rounding."""
         for each, once, kernel in zip(self._passes, self._once, self._compiled()):
             gpu.run_once(
                 once,
                 slots=self._slots,
+                keys=self._keys,
+                seed=mix(seed & 0xFFFFFFFF),
                 bank=self._bank,
                 places=self._places,
                 settings=self._table,
@@ -163,21 +179,16 @@ class Rows:
                 group_of=self._group_of,
                 skip=self._skip,
             )
-            self.launch.update(kernel, self._slots, self._skip)
+            self.launch.update(kernel, self._slots, self._keys, self._skip)
             for call in each.calls:
                 self._call(call)
 
     def _compiled(self) -> list[Any]:
-        if self._aligned not in self._kernels:
-            self._kernels[self._aligned] = [
-                gpu.update(
-                    each,
-                    tuple((name, self._kind(name)) for name in dict.fromkeys(["p", *each.reads, *each.writes])),
-                    self._aligned,
-                )
-                for each in self._passes
-            ]
-        return self._kernels[self._aligned]
+        key = self._aligned, self._kind_of_grads
+        if key not in self._kernels:
+            kept = tuple({**self._storages, "g": self._kind_of_grads}.values())
+            self._kernels[key] = [gpu.update(each, kept, self._aligned) for each in self._passes]
+        return self._kernels[key]
 
     def _call(self, call: Call) -> None:
         if call.op not in REDUCED:
@@ -187,10 +198,16 @@ class Rows:
                 full = sharding.gathered(here, m.param)
                 m.scratch[call.result].copy_(sharding.share(WHOLE[call.op].tensor(full, *numbers), m.param))
             return
-        word = None if call.source == "g" else self.plan.tensors.index(call.source)
-        sums = self._over_mesh(self.launch.sums(word, self._kind(call.source), REDUCED[call.op]))
+        sums = self._over_mesh(self._sums(call.source, REDUCED[call.op]))
         into = self._numbers[self._measured.index(call.result)]
         into.copy_(sums.sqrt() if REDUCED[call.op] else sums / self._sizes)
+
+    def _sums(self, name: str, squares: bool) -> torch.Tensor:
+        if name == "g":
+            return self.launch.sums(None, self._kind_of_grads, squares)
+        kept = self._storages[name]
+        beside = [len(self.plan.tensors) + self._beside.index(more) for more in beside_of([name], [kept])]
+        return self.launch.sums(self.plan.tensors.index(name), kept, squares, *beside)
 
 
 def _number(n: Node, group: Group) -> float:
@@ -211,8 +228,7 @@ class DeviceBatch:
         self._upload = gpu.Upload(bank.device)
         keyed: dict[Any, list[int]] = {}
         for i, m in enumerate(members):
-            kinds = tuple(m.tensor(name).dtype for name in m.plan.tensors if name != "g")
-            keyed.setdefault((m.plan, kinds, sharding.key(m.param)), []).append(i)
+            keyed.setdefault((m.plan, m.storages, sharding.key(m.param)), []).append(i)
         self._of_rows = [*keyed.values()]
         self._rows = [Rows([members[i] for i in places], self._upload) for places in self._of_rows]
         self._upload.build()
@@ -234,7 +250,10 @@ class DeviceBatch:
     def options(self, optimizer: Optimizer) -> dict[str, Any]:
         """The scalars of the transforms in this step, on the device where they come from there."""
         scale, found_inf = (getattr(optimizer, name, None) for name in ("grad_scale", "found_inf"))
-        options: dict[str, Any] = {"unscale": 1.0 if scale is None else 1.0 / _double(scale)}
+        options: dict[str, Any] = {
+            "seed": optimizer.rounding_seed,
+            "unscale": 1.0 if scale is None else 1.0 / _double(scale),
+        }
         max_norm, clip_value, ema = (around.now(optimizer, name) for name in around.CHECKS)
         skip = None if found_inf is None else found_inf.reshape(1) > 0
         if max_norm is not None or optimizer.skip_nonfinite:
@@ -269,7 +288,7 @@ class DeviceBatch:
         for place, value in there:
             place.copy_(value.detach().reshape(()))
         for rows in self._rows:
-            rows.run()
+            rows.run(options["seed"])
         note_change(self._changed)
         self._grads = []
 
