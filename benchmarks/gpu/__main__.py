@@ -72,9 +72,7 @@ def main(
         return
     there = torch.device(device)
     if there.type != "cpu" and not torch.get_device_module(there).is_available():
-        raise typer.BadParameter(
-            f"torch finds no {there.type} device here; nothing measured", param_hint="--device"
-        )
+        raise typer.BadParameter(f"torch finds no {there.type} device here; nothing measured", param_hint="--device")
     known = {name.lower(): name for name in entrants.element_wise()}
     names = [known[name] for name in chosen(only or ",".join(known), known, "--only")]
     bench = run.Bench(there, quick, lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True))

@@ -264,7 +264,7 @@ def _text(head: str, *lines: str) -> str:
 
 def reduction(kept: str, squares: bool) -> str:
     """The source of a chunk's sum of a tensor in a storage, or of its squares, in `partial[chunk]`; `word` says which
-    tensor of the rows, `beside` what stands beside it. Within a block the sum is in float32 for anything but float64."""
+    tensor of the rows, `beside` what stands beside it. Within a block the sum is in float32 for all but float64."""
     place = Place("at", "at_beside", True)
     beside = STORAGES[kept].beside
     kind = str(beside.dtype).removeprefix("torch.") if beside else ""

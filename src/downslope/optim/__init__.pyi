@@ -51,7 +51,7 @@ class SGD(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -82,7 +82,7 @@ class Adagrad(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -113,7 +113,7 @@ class Adadelta(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -148,7 +148,7 @@ class RMSprop(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -184,7 +184,7 @@ class Adam(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -219,7 +219,7 @@ class AdamW(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -250,7 +250,7 @@ class Adamax(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -283,7 +283,7 @@ class NAdam(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -315,7 +315,7 @@ class RAdam(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -345,7 +345,7 @@ class Rprop(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -378,7 +378,7 @@ class ASGD(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -442,7 +442,7 @@ class Muon(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -469,7 +469,7 @@ class Momentum(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -499,7 +499,7 @@ class NAG(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -527,7 +527,7 @@ class QHM(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -554,7 +554,7 @@ class AggMo(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -583,7 +583,7 @@ class AccSGD(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -613,7 +613,7 @@ class PID(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -641,7 +641,7 @@ class PNM(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -667,7 +667,7 @@ class SGDW(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -695,7 +695,7 @@ class RootMeanSquare(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -724,7 +724,7 @@ class RMSpropTF(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -752,7 +752,7 @@ class MADGRAD(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -780,7 +780,7 @@ class KATE(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -809,7 +809,7 @@ class FTRL(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -836,7 +836,7 @@ class SMORMS3(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -864,7 +864,7 @@ class AMSGrad(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -895,7 +895,7 @@ class Yogi(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -924,7 +924,7 @@ class AdaBelief(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -953,7 +953,7 @@ class Adan(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -982,7 +982,7 @@ class ADOPT(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1014,7 +1014,7 @@ class AdEMAMix(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1043,7 +1043,7 @@ class QHAdam(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1070,7 +1070,7 @@ class NAdamW(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1099,7 +1099,7 @@ class LaProp(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1128,7 +1128,7 @@ class AdaPNM(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1155,7 +1155,7 @@ class AdamD(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1184,7 +1184,7 @@ class AdamAtan2(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1212,7 +1212,7 @@ class AdaX(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1243,7 +1243,7 @@ class AdaBound(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1272,7 +1272,7 @@ class AMSBound(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1301,7 +1301,7 @@ class AdaMod(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1330,7 +1330,7 @@ class Padam(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1358,7 +1358,7 @@ class DiffGrad(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1383,7 +1383,7 @@ class SignSGD(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1410,7 +1410,7 @@ class Signum(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1436,7 +1436,7 @@ class Lion(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1462,7 +1462,7 @@ class Tiger(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1489,7 +1489,7 @@ class Grams(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1517,7 +1517,7 @@ class Ano(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1545,7 +1545,7 @@ class PowerSign(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1573,7 +1573,7 @@ class AddSign(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1601,7 +1601,7 @@ class LARS(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1629,7 +1629,7 @@ class LAMB(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1656,7 +1656,7 @@ class NovoGrad(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1682,7 +1682,7 @@ class Fromage(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1713,7 +1713,7 @@ class AdamNorm(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1741,7 +1741,7 @@ class StableAdamW(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -1770,7 +1770,7 @@ class MARS(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -2075,7 +2075,7 @@ class ScheduleFreeSGD(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -2106,6 +2106,6 @@ class ScheduleFreeAdamW(Optimizer):
         skip_nonfinite: bool = False,
         cautious: bool = False,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...

@@ -85,7 +85,8 @@ def options(optimizer: Optimizer, batch: Batch | Several) -> dict[str, float] | 
     """The scalars of the transforms in this step, or None if it is to be skipped."""
     scale = getattr(optimizer, "grad_scale", None)
     key = step_key(optimizer.rounding_seed, optimizer.steps)
-    options = {"rounding": key, "seed": optimizer.rounding_seed, "unscale": 1.0 if scale is None else 1.0 / float(scale)}
+    unscale = 1.0 if scale is None else 1.0 / float(scale)
+    options = {"rounding": key, "seed": optimizer.rounding_seed, "unscale": unscale}
     max_norm, clip_value, ema = (now(optimizer, name) for name in CHECKS)
     if max_norm is not None or optimizer.skip_nonfinite:
         norm = batch.norm() * options["unscale"]
