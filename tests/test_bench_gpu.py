@@ -15,7 +15,6 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # benchmarks/ stands beside src/ and is not installed
 
 import typer  # noqa: E402
-
 from benchmarks.gpu import entrants, run, table  # noqa: E402
 from benchmarks.gpu.__main__ import main, write_docs  # noqa: E402
 

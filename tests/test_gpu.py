@@ -18,6 +18,7 @@ from downslope.backends.storage import STORAGES, Kept, beside_of, mix, random_bi
 from downslope.compiler.ops import OPS
 from downslope.compiler.plan import Plan, plan, program
 from downslope.formulas import FORMULAS
+from downslope.optim.batch import Several
 from downslope.optim.device import DeviceBatch
 from test_backends import ALONE, DTYPES, FRACTION, SPECIAL, graph_of, numbers_for, operands
 
@@ -132,7 +133,7 @@ def test_a_storage_is_its_definition_bit_for_bit(storage: str, size: int) -> Non
     for name, values in (("a", a), ("b", b)):
         keep(name, values, tensors, storage, bits.get(name))
     decoded = {
-        n: STORAGES[storage].decode(tensors[n], next((tensors[m] for m in beside_of([n], [storage])), None))
+        n: STORAGES[storage].decode(tensors[n], next((tensors[m] for m in beside_of([n], (storage,))), None))
         for n in ("a", "b")
     }
     expected: dict[str, torch.Tensor] = {}
@@ -169,6 +170,19 @@ def test_the_keys_of_random_bits_are_those_of_the_definition() -> None:
 # ---- whole optimizers
 
 
+def test_what_torch_runs_on_a_gpu_stands_beside_what_kernels_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Adafactor's matrices need sections on whole tensors, its vectors do not."""
+
+    def make(model: torch.nn.Module) -> torch.optim.Optimizer:
+        return optim.Adafactor(model.parameters(), max_norm=0.5)
+
+    here, _ = trained(make, 3)
+    monkeypatch.setattr(gpu, "DEVICES", frozenset({"cpu"}))
+    there, optimizer = trained(make, 3)
+    assert isinstance(optimizer._batch, Several)
+    assert_same(here, there)
+
+
 @pytest.fixture
 def as_if_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Parameters on the CPU go the way of those on a GPU."""
@@ -200,11 +214,16 @@ def assert_same(a: torch.nn.Module, b: torch.nn.Module) -> None:
         torch.testing.assert_close(p, q, rtol=1e-4, atol=4e-5)
 
 
-CLASSES = [
-    name
-    for name in optim.__all__
-    if isinstance(getattr(optim, name), type) and hasattr(getattr(optim, name), "formula")
-]
+def covered(name: str) -> bool:
+    """Whether the kernels run a class: what needs sections on whole tensors is torch's own operations there."""
+    kind = getattr(optim, name)
+    if not (isinstance(kind, type) and hasattr(kind, "formula")):
+        return False
+    cut = program(kind.choose(dict(kind.setting_defaults)))
+    return not cut.kept and not any(each.section for each in cut.passes)
+
+
+CLASSES = [name for name in optim.__all__ if covered(name)]
 AROUND = {"max_norm": 0.1, "ema": 0.9, "clip_value": 0.05, "cautious": True}
 
 
@@ -219,8 +238,7 @@ def test_every_optimizer_trains_as_on_the_cpu(name: str, monkeypatch: pytest.Mon
     here, _ = trained(make, 3)
     monkeypatch.setattr(gpu, "DEVICES", frozenset({"cpu"}))
     there, optimizer = trained(make, 3)
-    if not isinstance(optimizer._batch, DeviceBatch):
-        pytest.skip("runs through torch operations: its operations on whole tensors are torch's")
+    assert isinstance(optimizer._batch, DeviceBatch)
     assert_same(here, there)
 
 

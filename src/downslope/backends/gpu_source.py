@@ -123,7 +123,7 @@ def update(plan: Plan, kept: Kept, aligned: bool) -> str:
     for name in tensors:
         word = plan.tensors.index(name)
         place_of(name, "grads + row" if name == "g" else f"rows + row * {width} + {word}", POINTS_TO[storage[name]])
-        for more in beside_of([name], [storage[name]]):
+        for more in beside_of([name], (storage[name],)):
             kind = str(STORAGES[storage[name]].beside.dtype).removeprefix("torch.")  # type: ignore[union-attr]
             place_of(f"beside.{name}", f"rows + row * {width} + {len(plan.tensors) + beside.index(more)}", kind)
     for k, slot in enumerate(plan.slots):

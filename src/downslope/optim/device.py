@@ -146,7 +146,8 @@ class Rows:
                 if isinstance(value, torch.Tensor) and value.device == self._bank.device:
                     there.append((self._table[line, column], value))
                 else:
-                    self._host[line, column] = float(value)
+                    # None stands for the precision of the parameter, as in torch's Adafactor
+                    self._host[line, column] = torch.finfo(self._locals[0].dtype).eps if value is None else value
         return there
 
     def sum_of_squares(self) -> torch.Tensor:
@@ -206,7 +207,7 @@ class Rows:
         if name == "g":
             return self.launch.sums(None, self._kind_of_grads, squares)
         kept = self._storages[name]
-        beside = [len(self.plan.tensors) + self._beside.index(more) for more in beside_of([name], [kept])]
+        beside = [len(self.plan.tensors) + self._beside.index(more) for more in beside_of([name], (kept,))]
         return self.launch.sums(self.plan.tensors.index(name), kept, squares, *beside)
 
 
