@@ -400,6 +400,14 @@ BAD_OPTIONS = {
     ),
     "no difficulty": ({"order": "curriculum"}, r"needs difficulty"),
     "a difficulty": ({"order": "curriculum", "difficulty": "hart"}, r"tiny has no function of that name; .*hard"),
+    "a pacing": (
+        {"order": "curriculum", "difficulty": lambda x, y: y, "pacing": "roots"},
+        r"pacing='roots': .*did you mean root",
+    ),
+    "a pace beyond all": (
+        {"order": "curriculum", "difficulty": lambda x, y: y, "pacing": lambda far, first: 3.0},
+        r"<lambda>\(0, 0\.2\) returned 3; return a share",
+    ),
     "a difficulty's shape": (
         {"order": "curriculum", "difficulty": "hard"},
         r"hard\(inputs, targets\) returned shape \(40, 4\) for 40 samples",

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from dataclasses import fields
 from io import StringIO
 from pathlib import Path
@@ -262,6 +263,68 @@ def test_values_are_read_as_toml_has_them(text, value):
 def test_every_option_has_its_default_in_the_file_too(here):
     (here / "all.toml").write_text('task = "digits"\nbatch = "full"\nloggers = ["tensorboard"]\nlr = 1\n')
     assert Config(**from_toml(here / "all.toml")).batch == "full"
+
+
+EVERY = """
+task = "blobs.py"
+seed = 3
+out = "all"
+optimizer = "adamw"
+lr = 0.01
+schedule = "cosine"
+epochs = 2
+batch = 6
+accumulate = 2
+order = "curriculum"
+difficulty = "hardness"
+pacing = "pace"
+pacing_start = 0.3
+pacing_end = 0.6
+amp = "bf16"
+l1 = 1e-5
+l2 = 1e-5
+max_norm = 1.0
+clip_value = 0.5
+ema = 0.9
+init = "he"
+batchnorm = true
+members = 2
+together = "no"
+eval_epochs = 2
+eval_steps = 3
+monitor = "loss"
+patience = 5
+min_gain = 1e-4
+save_seconds = 0.5
+device = "cpu"
+shard = false
+sync_batchnorm = false
+loggers = []
+watch = 0.01
+
+[task_settings]
+width = 5
+
+[optimizer_settings]
+weight_decay = 0.1
+betas = [0.8, 0.99]
+
+[schedule_settings]
+warmup = 1
+"""
+
+
+def test_every_option_stands_in_one_file(call, here):
+    (here / "blobs.py").write_text(TASK + "\n\ndef pace(far, first):\n    return first + far * (1 - first) / 2\n")
+    (here / "all.toml").write_text(EVERY)
+    given = tomllib.loads(EVERY)
+    assert set(given) == {each.name for each in fields(Config)}
+    assert call("--config", "all.toml")[0] == 0
+    saved = json.loads((here / "all" / "config.json").read_text())
+    saved = {**saved, "task": "blobs.py", "task_settings": {"width": saved["task_settings"]["width"]}}
+    assert saved == {**saved, **given}
+    assert call("--config", "all.toml", "--out", "again", "--members", "1", "--seed", "4")[0] == 0
+    assert timeless(lines(here / "again")) == timeless(lines(here / "all" / "member-1"))
 
 
 def test_a_terminal_gets_a_bar_and_keeps_one_line_an_epoch(here):

@@ -37,6 +37,7 @@ def train(
     from ..report.progress import TrainProgress, print_result
     from ..report.table import say
     from ..training import distributed
+    from ..training.folder import saved_config
     from ..training.run import default_out, train
 
     options = from_toml(config) if config is not None else {}
@@ -55,7 +56,8 @@ def train(
         options.setdefault("out", out if team is None else team.told(out))
     leads = team is None or team.leads
     console = Console(stderr=as_json, quiet=not leads)
-    progress = TrainProgress(console, f"{options.get('task', 'run')} -> {resume or options.get('out')}")
+    name = options.get("task") or ("" if resume is None else Path(saved_config(resume)["task"]).name)
+    progress = TrainProgress(console, f"{name} -> {resume or options.get('out')}")
     try:
         result = train(options.pop("task", None), resume=resume, callbacks=[progress] if leads else [], **options)
     finally:

@@ -50,8 +50,11 @@ class Config:
     difficulty: Any = option(
         None, "For a curriculum: a function of the task's file, (inputs, targets) -> how hard each is.", metavar="NAME"
     )
-    pacing: str = option(
-        "linear", "How the easy share of a curriculum grows.", choices=("linear", "root", "exponential")
+    pacing: Any = option(
+        "linear",
+        "How the easy share of a curriculum grows: linear, root, exponential, or a function of the task's file, "
+        "(how far, the first share) -> the share.",
+        metavar="NAME",
     )
     pacing_start: float = option(0.2, "The easy share that a curriculum starts with.", least=0.0, most=1.0)
     pacing_end: float = option(0.5, "The part of the epochs after which a curriculum has it all.", least=0.0, most=1.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -55,32 +55,48 @@ def make_order(config: Config, task: Task, part: Part) -> Order:
         )
     if config.order != "curriculum":
         return Order(part, config.seed, config.order)
-    order = Order(part, config.seed, "curriculum", ranking=_ranking(_difficulty(config, task), task, part))
-    assert config.epochs is not None
-    growing = config.pacing_end * config.epochs
-    pace = PACES[config.pacing]
-    order.shares = [
-        1.0 if epoch >= growing else min(1.0, pace(epoch / growing, max(config.pacing_start, 1 / part.size)))  # type: ignore[operator]
-        for epoch in range(config.epochs)
-    ]
-    return order
-
-
-def _difficulty(config: Config, task: Task) -> Callable[..., Any]:
-    if callable(config.difficulty):
-        return config.difficulty
-    own = getattr(task.model, "__globals__", {})
     if config.difficulty is None:
         raise SettingError(
             'order="curriculum": needs difficulty, a function of the task\'s file, (inputs, targets) -> a number each'
         )
-    if not callable(own.get(config.difficulty)):
-        functions = [name for name, value in own.items() if callable(value) and not name.startswith("_")]
+    difficulty = _function("difficulty", config.difficulty, task, {})
+    order = Order(part, config.seed, "curriculum", ranking=_ranking(difficulty, task, part))
+    assert config.epochs is not None
+    growing = config.pacing_end * config.epochs
+    pace = _function("pacing", config.pacing, task, PACES)
+    first = max(config.pacing_start, 1 / (part.size or 1))
+    order.shares = [
+        1.0 if epoch >= growing else _share(pace, epoch / growing, first, task) for epoch in range(config.epochs)
+    ]
+    return order
+
+
+def _function(option: str, value: Any, task: Task, known: Mapping[str, Callable[..., Any]]) -> Callable[..., Any]:
+    """A function that is given, or one by its name: a known one, or one of the task's file."""
+    if callable(value):
+        return value  # type: ignore[no-any-return]
+    if value in known:
+        return known[value]
+    own = getattr(task.model, "__globals__", {})
+    if not isinstance(value, str) or not callable(own.get(value)):
+        functions = [name for name, each in own.items() if callable(each) and not name.startswith("_")]
         raise SettingError(
-            f"difficulty={config.difficulty!r}: {task.name} has no function of that name; "
-            f"{nearest(config.difficulty, functions)}"
+            f"{option}={value!r}: {task.name} has no function of that name; {nearest(str(value), [*known, *functions])}"
         )
-    return own[config.difficulty]  # type: ignore[no-any-return]
+    return own[value]  # type: ignore[no-any-return]
+
+
+def _share(pace: Callable[..., Any], far: float, first: float, task: Task) -> float:
+    name = getattr(pace, "__name__", "pacing")
+    try:
+        share = float(pace(far, first))
+    except Exception as error:
+        raise RunError(f"{task.name}: {name}({far:.3g}, {first:.3g}) failed: {where(error)}") from error
+    if not 0 < share <= 1 + 1e-9:
+        raise RunError(
+            f"{task.name}: {name}({far:.3g}, {first:.3g}) returned {share:g}; return a share of the data, up to 1"
+        )
+    return min(1.0, share)
 
 
 @torch.no_grad()
