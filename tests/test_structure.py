@@ -17,7 +17,7 @@ ROAD = [
 ]  # fmt: skip
 INSIDE_COMPILER = [
     "ops", "shapes", "graph", "ranges", "cut", "sections", "functions", "formula", "trace", "listing", "simplify",
-    "transform", "plan",
+    "wrap", "transform", "plan",
 ]  # fmt: skip
 FILES = sorted(SOURCE.rglob("*.py"))
 

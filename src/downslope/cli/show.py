@@ -58,8 +58,8 @@ def show(
         typer.Option(
             "--with",
             metavar="A,B,C",
-            help="What stands around it: cautious, coupled_decay, decoupled_decay, maximize, clip_value, clip_norm, "
-            "unscale, average.",
+            help="What stands around it: cautious, centralize, lookahead, nesterov_form, grafted, coupled_decay, "
+            "decoupled_decay, maximize, clip_value, clip_norm, unscale, average.",
             show_default=False,
         ),
     ] = "",

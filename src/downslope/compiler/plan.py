@@ -16,6 +16,7 @@ from .shapes import NUMBER, Shape
 from .simplify import simplify
 from .trace import trace
 from .transform import arrange
+from .wrap import With
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +140,7 @@ def _pass(
 
 
 @lru_cache(maxsize=512)
-def program(function: Callable[..., Any], transforms: frozenset[str] = frozenset()) -> Plan:
+def program(function: Callable[..., Any], transforms: frozenset[str | With] = frozenset()) -> Plan:
     """The plan of a formula with transforms around it, made once per process."""
     return plan(arrange(trace(function), transforms))
 

@@ -6,13 +6,12 @@ the one order that matters: the gradient is unscaled, clipped by norm, clipped b
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from ..errors import SettingError
-from .graph import Graph, Node, const, node, rebuild, scalar, tensor, walk
-
-P, G, DECAY = tensor("p"), tensor("g"), scalar("weight_decay")
+from .graph import Graph, Node, const, node, scalar, tensor
+from .wrap import G, P, With, cautious, centralize, grafted, lookahead, nesterov_form
 
 # The scalars that transforms read beside a formula's own settings; no setting may have these names.
 OPTIONS = ("unscale", "clip_coef", "clip_value", "ema_decay")
@@ -64,40 +63,6 @@ def _with_decay(graph: Graph) -> Graph:
     return replace(graph, settings={**graph.settings, "weight_decay": 0.0})
 
 
-def cautious(graph: Graph) -> Graph:
-    """Liang et al. 2024, arXiv:2411.16085: no step where the update and the gradient disagree in sign.
-
-    What is left of a tensor's update is divided by the share that is left, at least 1e-3, as in the authors' code since
-    its version of December 2024; the paper's Algorithm 1 has (n + 1) / (what is left + 1). A weight decay is no part of
-    the update: it acts everywhere."""
-    new = graph.outputs["p"]
-    base, update = _parted(new)
-    if update is None:
-        return graph
-    alone = rebuild([update], lambda n: const(0.0) if n is DECAY else n)[update]
-    agree = node("where", node("gt", node("mul", alone, G), const(0.0)), const(1.0), const(0.0))
-    share = node("maximum", node("mean", agree), const(1e-3))
-    step = node("mul", alone, node("div", agree, share))
-    if alone is not update:
-        step = node("add", step, node("sub", update, alone))
-    moved = node("sub", base, step)
-    seen = rebuild(graph.outputs.values(), lambda n: moved if n is new else n)  # a state that follows p follows it
-    outputs = {name: moved if name == "p" else seen[n] for name, n in graph.outputs.items()}
-    return replace(graph, outputs=outputs, names={**graph.names, agree: "mask", share: "share"})
-
-
-def _parted(new: Node) -> tuple[Node, Node | None]:
-    """A new parameter as the old one, but for its weight decay, and what is taken away from it; None for nothing."""
-    decayed = new.op == "mul" and new.args[0] is P and any(leaf is DECAY for leaf in walk([new.args[1]]))
-    if new is P or decayed:
-        return new, None
-    if new.op in ("sub", "add"):
-        base, taken = _parted(new.args[0])
-        more = new.args[1] if new.op == "sub" else node("neg", new.args[1])
-        return base, more if taken is None else node("add", taken, more)
-    return P, node("sub", P, new)
-
-
 def average(graph: Graph) -> Graph:
     """An exponential average of the parameters after each step, in a state `ema` that starts at p."""
     mean, new = tensor("ema"), graph.outputs["p"]
@@ -111,8 +76,12 @@ def average(graph: Graph) -> Graph:
 
 
 # Innermost first: what is next to the formula is applied first, what is next to the raw gradient last.
-TRANSFORMS: dict[str, Callable[[Graph], Graph]] = {
+TRANSFORMS: dict[str, Callable[..., Graph]] = {
+    "grafted": grafted,
     "cautious": cautious,
+    "nesterov_form": nesterov_form,
+    "lookahead": lookahead,
+    "centralize": centralize,
     "average": average,
     "coupled_decay": coupled_decay,
     "decoupled_decay": decoupled_decay,
@@ -123,9 +92,10 @@ TRANSFORMS: dict[str, Callable[[Graph], Graph]] = {
 }
 
 
-def arrange(graph: Graph, wanted: frozenset[str]) -> Graph:
+def arrange(graph: Graph, wanted: Collection[str | With]) -> Graph:
     """The graph with the wanted transforms applied in their order."""
+    given = {w.name if isinstance(w, With) else w: w.settings if isinstance(w, With) else () for w in wanted}
     for name, transform in TRANSFORMS.items():
-        if name in wanted:
-            graph = transform(graph)
+        if name in given:
+            graph = transform(graph, *given[name])
     return graph

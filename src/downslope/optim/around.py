@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ..backends.storage import step_key
+from ..compiler.wrap import With
 from ..errors import SettingError
 from ..schedules import Plateau, Schedule
 from .batch import Batch, Several
@@ -24,6 +25,10 @@ OWN: dict[str, Any] = {
     "ema": None,
     "skip_nonfinite": False,
     "cautious": False,
+    "centralize": False,
+    "lookahead": None,
+    "nesterov_form": None,
+    "grafted": None,
     "state_dtype": None,
     "param_mode": "nearest",
     "rounding_seed": 0,
@@ -39,9 +44,43 @@ CHECKS: dict[str, Check] = {
 }
 
 
+def _check_lookahead(kind: str, value: Any) -> None:
+    every, share = value if isinstance(value, tuple) and len(value) == 2 else (value, 0.5)
+    numbers = isinstance(every, int | float) and isinstance(share, int | float) and not isinstance(every, bool)
+    if not numbers or every < 1 or every != int(every) or not 0 <= share <= 1:
+        raise SettingError(
+            f"{kind}: lookahead is {value!r}; give after how many steps it goes back, and the share of the way that is "
+            "kept, as in lookahead=(5, 0.5)"
+        )
+
+
+def _check_form(kind: str, value: Any) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1:
+        raise SettingError(f"{kind}: nesterov_form is {value!r}; give its momentum, a number at least 0 and below 1")
+
+
+def _check_graft(kind: str, value: Any) -> None:
+    if not hasattr(value, "as_formula"):
+        raise SettingError(
+            f"{kind}: grafted is {value!r:.80}; give one of downslope's optimizers made without parameters, such as "
+            "grafted=Adam(betas=(0.9, 0.99)): its step length is taken"
+        )
+    value.as_formula()
+
+
+WRAPS: dict[str, Callable[[str, Any], None]] = {
+    "lookahead": _check_lookahead,
+    "nesterov_form": _check_form,
+    "grafted": _check_graft,
+}
+
+
 def check(kind: str, own: Mapping[str, Any]) -> None:
     """Raise SettingError for a setting of the whole optimizer that is out of its range."""
     precision(kind, own["state_dtype"], own["param_mode"], own["rounding_seed"])
+    for name, wraps in WRAPS.items():
+        if own.get(name) is not None:
+            wraps(kind, own[name])
     for name, rule in CHECKS.items():
         value = own.get(name)
         if isinstance(value, Plateau):
@@ -58,16 +97,21 @@ def is_scheduled(optimizer: Optimizer) -> bool:
     return any(isinstance(getattr(optimizer, name), Schedule) for name in CHECKS)
 
 
-def transforms(optimizer: Optimizer, group: Mapping[str, Any], function: Callable[..., Any]) -> frozenset[str]:
-    """The names of the transforms around a group's formula."""
-    wanted = []
+def transforms(optimizer: Optimizer, group: Mapping[str, Any], function: Callable[..., Any]) -> frozenset[str | With]:
+    """The transforms around a group's formula."""
+    wanted: list[str | With] = []
     weight_decay = group.get("weight_decay", 0.0)
     if weight_decay != 0 and not _owns(function, "weight_decay"):
         wanted.append("decoupled_decay" if group.get("decoupled_weight_decay") else "coupled_decay")
     if group.get("maximize"):
         wanted.append("maximize")
-    if optimizer.cautious:
-        wanted.append("cautious")
+    wanted += [name for name in ("cautious", "centralize") if getattr(optimizer, name)]
+    if optimizer.lookahead is not None:
+        wanted.append(With("lookahead", optimizer.lookahead))
+    if optimizer.nesterov_form is not None:
+        wanted.append(With("nesterov_form", (optimizer.nesterov_form,)))
+    if optimizer.grafted is not None:
+        wanted.append(With("grafted", optimizer.grafted.as_formula()))
     if getattr(optimizer, "grad_scale", None) is not None:
         wanted.append("unscale")
     for name, transform in (("max_norm", "clip_norm"), ("clip_value", "clip_value"), ("ema", "average")):

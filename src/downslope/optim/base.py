@@ -49,6 +49,14 @@ class Optimizer(Escaping, Scoring, Saving):
       it in `skipped_steps`.
     - `cautious` (False): no step where the update and the gradient disagree in sign, and a longer one elsewhere (Liang
       et al. 2024, arXiv:2411.16085); costs a second pass.
+    - `centralize` (False): the gradient of each row less its mean, but for vectors (Yong et al. 2020,
+      arXiv:2004.01461).
+    - `lookahead` (None): (k, alpha), or k with alpha 0.5: after every k steps go back to alpha of the way (Zhang et al.
+      2019, arXiv:1907.08610); costs a state.
+    - `nesterov_form` (None): take the gradient ahead of the point that the formula has reached, by this times its last
+      way (Nesterov 1983); costs a state.
+    - `grafted` (None): an optimizer without parameters, such as `Adam()`, whose step length each tensor's step gets
+      (Agarwal et al. 2020, arXiv:2002.11803); it has the same lr unless it is given one. Costs its states and a pass.
 
     Any setting that is a number may be a schedule from `downslope.schedules`, also inside a tuple.
 
@@ -71,6 +79,10 @@ class Optimizer(Escaping, Scoring, Saving):
     ema: Any
     skip_nonfinite: bool
     cautious: bool
+    centralize: bool = False
+    lookahead: Any = None
+    nesterov_form: float | None = None
+    grafted: Any = None
     state_dtype: Any = None
     param_mode: str = "nearest"
     rounding_seed: int = 0
@@ -110,6 +122,8 @@ class Optimizer(Escaping, Scoring, Saving):
         around.check(kind, own)
         for name, value in own.items():
             setattr(self, name, bool(value) if isinstance(OWN[name], bool) else value)
+        if self.lookahead is not None and not isinstance(self.lookahead, tuple):
+            self.lookahead = (self.lookahead, 0.5)
 
     def _start(self) -> None:
         """What is not in torch's pickled state."""
@@ -334,7 +348,7 @@ class Optimizer(Escaping, Scoring, Saving):
             if device not in members:
                 self._banks.setdefault(device, states.Bank(device or "cpu")).fit(flat, [*chain.from_iterable(plans)])
             try:
-                shows = self.rule(group).shows_step
+                shows = self.rule(group).shows_step or not (self.lookahead is None and self.grafted is None)
                 self._banks[device].fill(self.state[param], place, param, group, plan, shows, asked)
             except StateError as error:
                 raise StateError(f"{kind}: {self._name(param)}: {error}") from None

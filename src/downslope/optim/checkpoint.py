@@ -13,7 +13,7 @@ from ..compiler.shapes import sizes
 from ..errors import SettingError, StateError
 from . import around, recast, sharding
 from .follow import plateaus
-from .states import name_of, start
+from .states import AROUND, name_of, start
 
 if TYPE_CHECKING:
     from .base import Optimizer
@@ -204,7 +204,7 @@ def _fitting(optimizer: Optimizer, param: torch.Tensor, saved: Any, plan: Plan, 
     kind, called = type(optimizer).__name__, name_of(optimizer.param_groups, param)
     if not isinstance(saved, dict):
         raise StateError(f"{kind}: the saved state of {called} is broken: {saved!r:.80}")
-    missing = [key for key in plan.graph.states if key != "ema" and saved.get(key) is None]
+    missing = [key for key in plan.graph.states if key not in AROUND and saved.get(key) is None]
     if missing:
         raise StateError(
             f"{kind}: the saved state of {called} lacks {_listed(missing)} and has {_listed(saved)}; "

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from ..compiler.formula import read
 from ..compiler.plan import program
 from ..errors import SettingError
 from ..schedules import Schedule, by
@@ -17,6 +18,8 @@ from . import settings
 from .around import OWN
 from .base import Optimizer
 from .select import REST, WORDS, Selector, kinds, label, named, select
+
+Function = Callable[..., Any]
 
 
 class Rule(NamedTuple):
@@ -28,6 +31,21 @@ class Rule(NamedTuple):
     def changed(self, **more: Any) -> Rule:
         """The rule with some settings changed."""
         return Rule(self.made, {**self.settings, **more})
+
+    def as_formula(self) -> tuple[Function, tuple[tuple[str, Any], ...]]:
+        """The formula that the settings choose, and those of its own settings that are given, as numbers."""
+        function = self.made.choose({**self.made.setting_defaults, **self.settings})
+        given = {**self.made.setting_defaults, **self.settings}
+        shared = "lr" not in self.settings
+        numbers = []
+        for name, default in read(function).settings.items():
+            value = given.get(name, default)
+            values = value if isinstance(value, tuple | list) else (value,)
+            if not all(isinstance(v, int | float) for v in values):
+                raise SettingError(f"{self!r}: {name} is {value!r}; what is grafted onto has numbers for its settings")
+            if not (name == "lr" and shared):
+                numbers.append((name, tuple(value) if isinstance(value, tuple | list) else value))
+        return function, tuple(numbers)
 
     def __reduce__(self) -> Any:
         return _rule, (self.made._maker(), self.settings)
@@ -55,8 +73,8 @@ class Route(Optimizer):
     "vectors", "rest"), a pattern of names ("blocks.*.weight"), a number of dimensions, or a predicate (name, parameter)
     -> bool. Each value is an optimizer made without parameters. All rules run in one native call, and each is one param
     group with its own settings, as torch's schedulers and GradScaler know them; `max_norm`, `clip_value`, `ema`,
-    `skip_nonfinite` and `cautious` are the Route's own, so the norm is that of all gradients. The state dict has names
-    for keys. Printing it lists which parameter got what.
+    `skip_nonfinite`, `cautious` and the other wrappers are the Route's own, so the norm is that of all gradients. The
+    state dict has names for keys. Printing it lists which parameter got what.
 
     Raises SettingError for a parameter that no rule takes, or two, and for a rule that takes none.
     """

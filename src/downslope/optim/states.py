@@ -13,6 +13,9 @@ from . import storing
 from .precision import Precision, for_state, storages
 from .table import same
 
+# States of transforms, which begin at the parameter whenever they are asked for.
+AROUND = frozenset({"ema", "lookahead", "nesterov_form"})
+
 Group = dict[str, Any]
 State = dict[str, Any]
 
@@ -79,7 +82,7 @@ class Bank:
         """Give a state what it lacks, at its initial value, and bind its numbers to the parameter's line.
 
         Raises StateError for a state of another shape than its parameter."""
-        line, kept = self.numbers[place], [name for name in (*plan.states, *plan.kept) if name != "ema"]
+        line, kept = self.numbers[place], [name for name in (*plan.states, *plan.kept) if name not in AROUND]
         if shows_step:
             _bind(state, "step", line[0], 0.0)
         elif any(state.get(name) is None for name in kept) or not state:

@@ -26,7 +26,9 @@ from .backward import fuse_backward as fuse_backward
 from .base import Optimizer as Optimizer
 from .classes import Torch
 from .route import Route as Route
+from .route import Rule as Rule
 from .route import for_model as for_model
+from .sam import SAM as SAM
 
 Setting = float | Tensor | Schedule | Plateau
 StateDtype = dtype | str | dict[str, dtype | str] | None
@@ -44,6 +46,10 @@ OWN_TYPES = {
     "ema": "float | None",
     "skip_nonfinite": "bool",
     "cautious": "bool",
+    "centralize": "bool",
+    "lookahead": "int | tuple[int, float] | None",
+    "nesterov_form": "float | None",
+    "grafted": "Optimizer | Rule | None",
     "state_dtype": "StateDtype",
     "param_mode": 'Literal["nearest", "stochastic", "split"]',
     "rounding_seed": "int",
