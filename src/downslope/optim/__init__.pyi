@@ -460,7 +460,7 @@ class Adafactor(Optimizer):
         nesterov_form: float | None = None,
         grafted: Optimizer | Rule | None = None,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -2046,7 +2046,7 @@ class CAME(Optimizer):
         nesterov_form: float | None = None,
         grafted: Optimizer | Rule | None = None,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -2078,7 +2078,7 @@ class SM3(Optimizer):
         nesterov_form: float | None = None,
         grafted: Optimizer | Rule | None = None,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -2109,7 +2109,7 @@ class AdamMini(Optimizer):
         nesterov_form: float | None = None,
         grafted: Optimizer | Rule | None = None,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -2140,7 +2140,7 @@ class DoG(Optimizer):
         nesterov_form: float | None = None,
         grafted: Optimizer | Rule | None = None,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -2170,7 +2170,7 @@ class LDoG(Optimizer):
         nesterov_form: float | None = None,
         grafted: Optimizer | Rule | None = None,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -2201,7 +2201,7 @@ class DAdaptSGD(Optimizer):
         nesterov_form: float | None = None,
         grafted: Optimizer | Rule | None = None,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -2233,7 +2233,7 @@ class DAdaptAdam(Optimizer):
         nesterov_form: float | None = None,
         grafted: Optimizer | Rule | None = None,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -2266,7 +2266,7 @@ class Prodigy(Optimizer):
         nesterov_form: float | None = None,
         grafted: Optimizer | Rule | None = None,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -2299,7 +2299,7 @@ class Shampoo(Optimizer):
         nesterov_form: float | None = None,
         grafted: Optimizer | Rule | None = None,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -2332,7 +2332,7 @@ class SOAP(Optimizer):
         nesterov_form: float | None = None,
         grafted: Optimizer | Rule | None = None,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 
@@ -2367,7 +2367,7 @@ class Kron(Optimizer):
         nesterov_form: float | None = None,
         grafted: Optimizer | Rule | None = None,
         state_dtype: StateDtype = None,
-        param_mode: Literal["nearest", "stochastic", "split"] = 'nearest',
+        param_mode: Literal["nearest", "stochastic", "split"] = "nearest",
         rounding_seed: int = 0,
     ) -> None: ...
 

@@ -81,7 +81,8 @@ def _doc(doc: str) -> list[str]:
 
 def _parameter(name: str, default: Any) -> str:
     kind = OWN_TYPES[name] if name in OWN else "str | None" if name in CHOICES else _type(default)
-    return f"{name}: {kind} = {default!r}"
+    written = f'"{default}"' if isinstance(default, str) else repr(default)  # as the formatter writes it
+    return f"{name}: {kind} = {written}"
 
 
 def _type(default: Any) -> str:
