@@ -13,7 +13,7 @@ from downslope.compiler.plan import plan
 from downslope.compiler.trace import trace
 from downslope.compiler.transform import arrange
 from downslope.errors import SettingError, StateError
-from downslope.optim import AdamW, Muon
+from downslope.optim import CAME, AdamW, Muon
 from optim_cases import assert_close, contents, eagerly, give_gradients, parameters, take_steps
 
 SHAPES = ((7, 6), (3, 4, 2, 2), (2, 9), (40, 5))
@@ -229,3 +229,14 @@ def test_with_adamw_for_the_rest_a_network_learns() -> None:
             optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.2 * losses[0]
+
+
+def test_came_moves_nothing_where_a_row_has_no_gradient() -> None:
+    """In float32 the product of its factors would be 0 there, and the step nan."""
+    p = torch.nn.Parameter(torch.ones(4, 3))
+    optimizer = CAME([p], lr=0.01)
+    for _ in range(2):
+        p.grad = torch.ones(4, 3)
+        p.grad[1], p.grad[:, 2] = 0.0, 0.0
+        optimizer.step()
+    assert torch.isfinite(p).all() and bool((p[1] == 1).all()) and bool((p[0, :2] < 1).all())

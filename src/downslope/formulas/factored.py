@@ -61,18 +61,19 @@ def came(
     """Luo et al. 2023, arXiv:2307.02047, Algorithm 2: Adafactor with momentum, smaller where updates stray from it.
 
     As the authors' code (came-pytorch) with its defaults, lr from its example. The last two dimensions are factored.
+    Roots are taken apart, as there: where a row has no gradient, the factors' product would be 0 in float32.
     """
     beta1, beta2, beta3 = betas
     square = g**2 + eps[0]
     exp_avg_sq_row = beta2 * exp_avg_sq_row + (1 - beta2) * mean(square, -1)
     exp_avg_sq_col = beta2 * exp_avg_sq_col + (1 - beta2) * mean(square, -2)
-    update = g / sqrt(exp_avg_sq_row / mean(exp_avg_sq_row, -2) * exp_avg_sq_col)
+    update = g / sqrt(exp_avg_sq_row / mean(exp_avg_sq_row, -2)) / sqrt(exp_avg_sq_col)
     update = update / maximum(1, rms(update) / clip_threshold)
     exp_avg = beta1 * exp_avg + (1 - beta1) * update
     instability = (update - exp_avg) ** 2 + eps[1]
     exp_avg_res_row = beta3 * exp_avg_res_row + (1 - beta3) * mean(instability, -1)
     exp_avg_res_col = beta3 * exp_avg_res_col + (1 - beta3) * mean(instability, -2)
-    step = exp_avg / sqrt(exp_avg_res_row / mean(exp_avg_res_row, -2) * exp_avg_res_col)
+    step = exp_avg / sqrt(exp_avg_res_row / mean(exp_avg_res_row, -2)) / sqrt(exp_avg_res_col)
     p = p * (1 - lr * weight_decay) - lr * step
     return p, exp_avg, exp_avg_sq_row, exp_avg_sq_col, exp_avg_res_row, exp_avg_res_col
 

@@ -2023,6 +2023,7 @@ class CAME(Optimizer):
     """Luo et al. 2023, arXiv:2307.02047, Algorithm 2: Adafactor with momentum, smaller where updates stray from it.
 
     As the authors' code (came-pytorch) with its defaults, lr from its example. The last two dimensions are factored.
+    Roots are taken apart, as there: where a row has no gradient, the factors' product would be 0 in float32.
     """
 
     def __init__(
