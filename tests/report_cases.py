@@ -1,9 +1,9 @@
 """Races made up for the tests of reports: records, boards and results without training."""
 
 from downslope.race.board import board
+from downslope.race.dimension import Dimension
 from downslope.race.plan import Plan
 from downslope.race.result import Result, Several
-from downslope.race.spaces import Dimension
 
 HOSTILE = "</script><script>alert(1)</script>"
 RATES = [1e-4, 1e-3, 1e-2, 1e-1, 1.0]

@@ -11,10 +11,10 @@ from downslope.errors import RunError, SettingError
 from downslope.race import race, to_optuna
 from downslope.race.adaptive import BATCH, covering, distribution, from_param, param, to_param
 from downslope.race.design import points
+from downslope.race.dimension import Dimension, momentum
 from downslope.race.folder import Folder
 from downslope.race.prepare import prepare
 from downslope.race.samplers import SAMPLERS
-from downslope.race.spaces import Dimension, momentum
 from downslope.race.trial import Trial
 from race_cases import by_trial, records, timeless, tiny
 

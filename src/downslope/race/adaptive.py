@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from .design import points
-from .spaces import Dimension, Space
+from .dimension import Dimension, Space
 from .trial import Setting, rounded
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from inspect import signature
 
-from .spaces import Space
+from .dimension import Space
 from .trial import Setting
 
 

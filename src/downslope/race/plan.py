@@ -8,7 +8,8 @@ from typing import Any
 
 from ..errors import RunError
 from ..version import __version__
-from .spaces import Dimension, Space, by_trials
+from .dimension import Dimension, Space
+from .spaces import by_trials
 
 FORMAT = 2  # of the run folder
 FREE = ("format", "downslope", "untrained")  # what the same race may have otherwise

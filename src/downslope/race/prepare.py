@@ -13,11 +13,12 @@ from ..user_code import where
 from . import budget as budgets
 from .bench import Bench, Kit, make_kit
 from .common import SCHEDULE, Common, check_schedule
+from .dimension import Dimension, Space
 from .entrants import DEFAULT, Entrant, entrants
 from .plan import Plan
 from .samplers import SAMPLERS
 from .search import wished, wishes
-from .spaces import Dimension, Space, space_of
+from .spaces import space_of
 from .trial import Trial
 
 

@@ -17,10 +17,10 @@ from typing import Any
 from ..errors import RunError
 from . import budget
 from .design import points
+from .dimension import Dimension
 from .journal import Decision, Journal
 from .plan import Plan
 from .samplers import SAMPLERS, Finished
-from .spaces import Dimension
 from .statistics import scores
 from .trial import Setting, Trial, rounded, settings
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from . import adaptive
 from .design import points
-from .spaces import Space
+from .dimension import Space
 from .trial import Setting
 
 Finished = tuple[dict[str, Setting], float]

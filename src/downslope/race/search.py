@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ..errors import SettingError, nearest
 from ..training.config import read_value
-from .spaces import Dimension, Space
+from .dimension import Dimension, Space
 from .trial import TASK, nested
 
 HOW = "give NAME=LOW:HIGH, NAME=LOW:HIGH:linear or NAME=A,B,C, such as lr=1e-4:1e-1 or task.width=16,64,256"

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from ..race import Plan
-from ..race.spaces import Dimension
+from ..race.dimension import Dimension
 from ..training.task import bundled
 
 
