@@ -17,7 +17,7 @@ import torch.multiprocessing as mp
 
 import distributed_cases as cases
 from downslope.errors import RunError
-from downslope.training import shards
+from downslope.training import distributed, shards
 from downslope.training.run import train
 
 
@@ -107,6 +107,17 @@ def broken_is_refused(folder: Path) -> None:
     with pytest.raises(RunError, match=f"{state.name}: is not a whole checkpoint"):
         train(cases.task(), resume=folder, shard=False)
     part.write_bytes(content)
+
+
+def test_a_process_lost_in_a_checkpoint_is_no_full_disk(tmp_path: Path) -> None:
+    team = distributed.Team(0, 2, 0)
+    failing = shards._failing(lambda error: RunError(f"cannot be written: {error}"), tmp_path)
+    with (
+        pytest.raises(RunError, match=r"process 0 of 2 lost another one .*--resume FOLDER"),
+        distributed.lost(team),
+        failing,
+    ):
+        raise RuntimeError("Read error [127.0.0.1]:16803: Connection reset by peer.\nThis is typically")
 
 
 # ---- by torchrun

@@ -48,7 +48,8 @@ def order(context: Context) -> Verdict:
         new = sorted(f"{k:g}" for k in there.keys() - shares.keys())
         if apart - 2 * chance > APART:
             unseen = f", {listed(new)} never trained on" if new else ""
-            notes.fail(f"the labels of training and validation differ by {apart:.0%}{unseen}", "shuffle before cutting")
+            text = f"the labels of training and validation differ by {apart:.0%}{unseen}"
+            notes.fail(text, "shuffle once before cutting into parts")
         elif new:
             notes.warn(f"validation holds labels that training lacks: {listed(new)}", "cut the parts label by label")
     notes.ok(text)

@@ -213,13 +213,17 @@ def lost(team: Team | None) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        text = str(error)
-        if team is None or not any(word in text for word in LOST):
+        if team is None or not is_loss(error):
             raise
         raise RunError(
-            f"process {team.rank} of {team.size} lost another one ({text.splitlines()[0][:100]}); if it was killed, go "
-            "on from the last checkpoint with --resume FOLDER"
+            f"process {team.rank} of {team.size} lost another one ({str(error).splitlines()[0][:100]}); if it was "
+            "killed, go on from the last checkpoint with --resume FOLDER"
         ) from error
+
+
+def is_loss(error: BaseException) -> bool:
+    """Whether an error is what is heard of a process that is gone."""
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in LOST)
 
 
 LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL", "Timed out", "recvBytes")

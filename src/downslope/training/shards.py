@@ -19,7 +19,7 @@ import torch
 from ..errors import RunError
 from ..optim import sharding
 from . import checkpoint
-from .distributed import Team
+from .distributed import Team, is_loss
 from .files import cannot_write, guard
 
 if TYPE_CHECKING:
@@ -177,6 +177,8 @@ def _failing(cannot: Callable[[OSError], RunError] | None, folder: Path) -> Iter
     except (CheckpointException, RuntimeError, KeyError, ValueError, OSError, EOFError) as error:
         failures = getattr(error, "failures", {})
         first = next((each[0] for each in failures.values()), error)
+        if is_loss(first):  # is said where it is caught, by the run
+            raise RuntimeError(str(first)) from error
         reason = ": ".join([type(first).__name__, *str(first).splitlines()[:1]])[:160]
         if cannot is not None and isinstance(first, OSError):
             raise cannot(first) from error
