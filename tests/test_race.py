@@ -328,6 +328,14 @@ def test_an_optimizer_that_cannot_train_the_task_is_named(task, tmp_path, monkey
         here(task, tmp_path / "race", [rule, "sgd"])
 
 
+def test_a_rule_for_matrices_needs_one(tmp_path):
+    words = (
+        r"muon: cannot train quadratic: it is a rule for matrices, and .* of one dimension \(\(100,\)\); leave it out"
+    )
+    with pytest.raises(RunError, match=words):
+        race("quadratic", "adam,muon", engine="here", out=tmp_path / "race", **SMALL)
+
+
 def test_a_trial_that_fails_is_an_error_that_names_it_and_keeps_the_rest(tmp_path):
     late = ("return torch.nn.functional.cross_entropy(output, target)",
             "if torch.initial_seed() == 1000:\n        raise KeyError('oops')\n"

@@ -205,6 +205,7 @@ def _one_step(task: Any, data: Any, common: Common, one: Entrant, plan: Plan) ->
     device = torch.device(common.device)
     with kept(), seeded(trial.seed):
         model = task.make_model().to(device)
+        _check_matrices(task, common, one, model)
         inputs, targets = next(iter(data.train.batches(common.batch or 256)))
         inputs, targets = faults.moved(inputs, device), faults.moved(targets, device)
         try:
@@ -223,3 +224,17 @@ def _one_step(task: Any, data: Any, common: Common, one: Entrant, plan: Plan) ->
             raise type(error)(f"{one.name}: cannot train {task.name}: {error}; leave it out") from error
         except Exception as error:
             raise RunError(f"{one.name}: cannot train {task.name}: {where(error)}; leave it out") from error
+
+
+def _check_matrices(task: Any, common: Common, one: Entrant, model: Any) -> None:
+    """A rule for matrices has one at least to train."""
+    from ..compiler.plan import program
+
+    made = common.optimizer(one.name)
+    shapes = [tuple(p.shape) for p in model.parameters() if p.requires_grad]
+    if program(made.choose({**made.setting_defaults})).needs_matrices and not any(len(s) > 1 for s in shapes):
+        found = ", ".join(map(str, shapes[:3])) + (", ..." if len(shapes) > 3 else "")
+        raise RunError(
+            f"{one.name}: cannot train {task.name}: it is a rule for matrices, and the parameters are all of one "
+            f"dimension ({found}); leave it out"
+        )
