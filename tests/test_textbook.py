@@ -16,11 +16,66 @@ from downslope.textbook import Claim, Evidence, by_name, run, run_all, slugs
 from downslope.textbook.checks import Above, Below, Close, interval
 from downslope.textbook.panels import Bar, Bars, Histogram, Line, Lines, Scatter, Surface, Walk
 from downslope.textbook.run import Finished, load
-from downslope.textbook.verdict import HOLDS, LIMITS, NOT_HERE, judge
+from downslope.textbook.verdict import HOLDS, LIMITS, NOT_HERE, VERDICTS, judge
 
 LONGEST = 60  # lines of an experiment
 QUICK = "weights-at-start"  # 1.4 s of one core
 FOLDER = Path(registry.__file__).parent / "claims"
+
+
+# What the gallery has promised to try, in the words of courses, and the claim that does.
+PROMISED = {
+    "lr too small crawls, too large oscillates or explodes": "lr-size",
+    "momentum crosses a bump that stops plain descent": "momentum-bump",
+    "and damps a ravine": "momentum-ravine",
+    "a start at 0.5 rising to 0.9 or 0.99": "momentum-start",
+    "the look-ahead of NAG": "nag-look-ahead",
+    "Adagrad favours rare features": "adagrad-rare-features",
+    "and later stalls": "adagrad-stalls",
+    "Adadelta needs no lr": "adadelta-no-rate",
+    "RMSprop on a moving target": "rmsprop-moving-target",
+    "Adam's bias correction": "adam-bias-correction",
+    "bounded step": "adam-bounded-step",
+    "indifference to gradient scale": "adam-scale",
+    "adaptive rules win on sparse inputs untuned": "adaptive-sparse",
+    "tuned SGD with momentum against Adam on images": "sgd-against-adam",
+    "full batch, mini-batch, one sample: cost, noise, where each ends": "batch-kinds",
+    "small against large batches": "batch-size",
+    "a flat loss with large gradients is not a critical point": "flat-loss",
+    "a critical point that is a saddle, told by the Hessian": "saddle-by-hessian",
+    "probing each weight against backpropagation: cost and equality": "probing-weights",
+    "the chain rule on a three-layer composition": "chain-rule",
+    "layers untangle two crumpled classes": "layers-untangle",
+    "sigmoid saturates deep nets, tanh less": "sigmoid-saturates",
+    "ReLU dies at large lr": "relu-dies",
+    "leaky ReLU, ELU, maxout do not": "relu-alternatives",
+    "inputs normalised or not": "inputs-normalised",
+    "weights 0.01, 1.0, Xavier, He: what activations look like by depth": "weights-at-start",
+    "batch norm allows ten times the lr": "bn-larger-rate",
+    "forgives initialisation": "bn-initialisation",
+    "regularises": "bn-regularises",
+    "makes the bias before it useless": "bn-bias",
+    "one pair of parameters per feature map": "bn-pair-per-map",
+    "before or after the activation": "bn-before-or-after",
+    "what happens with test-time statistics": "bn-test-statistics",
+    "dropout as averaging": "dropout-averaging",
+    "L1 and L2": "l1-l2",
+    "early stopping": "early-stopping",
+    "shuffling": "shuffling",
+    "and curriculum": "curriculum",
+    "ensembles of independent models": "ensembles",
+    "step, multistep, exponential, cosine, plateau, lambda schedules against constant": "schedules-against-constant",
+    "random against grid search": "random-against-grid",
+    "coarse to fine": "coarse-to-fine",
+    "log scale": "log-scale",
+    "gradient check": "gradient-check",
+    "fully connected head against global average pooling: parameters and accuracy": "gap-head",
+    "fully connected layers in transfer": "fc-in-transfer",
+}
+
+
+def test_everything_promised_is_tried() -> None:
+    assert [*PROMISED.values()] == slugs()
 
 
 def test_each_claim_is_a_file_and_each_file_a_claim() -> None:
@@ -113,6 +168,28 @@ def test_shares_have_an_interval_though_all_agree() -> None:
     assert interval([True, False]).high == pytest.approx(0.9055, abs=1e-4)
     assert interval([1.0] * 10).low == 1.0
     assert interval([3.0]).low is None
+
+
+# ---- the gallery
+
+GALLERY = Path(__file__).parent.parent / "docs" / "textbook"
+
+
+def test_the_gallery_shows_each_claim_as_it_is() -> None:
+    """`make textbook` writes it anew."""
+    index = (GALLERY / "index.md").read_text()
+    assert {page.stem for page in GALLERY.glob("*.md")} == {"index", *slugs()}
+    assert {shot.stem for shot in (GALLERY / "images").glob("*")} == {*slugs()}
+    for slug in slugs():
+        page, entry = (GALLERY / f"{slug}.md").read_text(), by_name(slug)
+        assert f"({slug}.md)" in index and f"images/{slug}.png" in page
+        assert f"> {entry.claim.says}\n" in page
+        assert f"```python\n{entry.code.rstrip()}\n```" in page, f"{slug}: the page shows other code; make textbook"
+        verdicts = [verdict for verdict in VERDICTS if f"{verdict.capitalize()}.**" in page]
+        assert len(verdicts) == 1 and index.count(f"({slug}.md)") == 1
+        row = next(line for line in index.splitlines() if f"({slug}.md)" in line)
+        assert f" {verdicts[0]} |" in row
+        assert (GALLERY / "images" / f"{slug}.png").stat().st_size < 60_000
 
 
 # ---- running

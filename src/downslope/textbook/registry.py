@@ -30,6 +30,22 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
     "What layers do": ("layers-untangle",),
     "Activations": ("sigmoid-saturates", "relu-dies", "relu-alternatives"),
     "Inputs and first weights": ("inputs-normalised", "weights-at-start"),
+    "Batch normalisation": (
+        "bn-larger-rate",
+        "bn-initialisation",
+        "bn-regularises",
+        "bn-bias",
+        "bn-pair-per-map",
+        "bn-before-or-after",
+        "bn-test-statistics",
+    ),
+    "Regularisation": ("dropout-averaging", "l1-l2", "early-stopping"),
+    "Order of the data": ("shuffling", "curriculum"),
+    "Ensembles": ("ensembles",),
+    "Schedules": ("schedules-against-constant",),
+    "Search": ("random-against-grid", "coarse-to-fine", "log-scale"),
+    "Checks": ("gradient-check",),
+    "Heads": ("gap-head", "fc-in-transfer"),
 }
 """What the gallery shows, in its order."""
 
