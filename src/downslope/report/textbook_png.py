@@ -32,7 +32,7 @@ ROOM = 60_000  # bytes
 
 def picture(found: Sequence[panels.Panel]) -> bytes:
     """The PNG of some panels, 10 to 60 kB, about a third of a second each."""
-    columns = min(len(found), 3)
+    columns = 2 if len(found) == 4 else min(len(found), 3)
     rows = -(-len(found) // columns)
 
     def draw(figure: Any) -> None:
@@ -66,6 +66,8 @@ def _looks(optimizers: Sequence[str]) -> list[Style]:
 
 
 def _lines(figure: Any, axes: Any, panel: panels.Lines) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     for line, look in zip(panel.lines, _looks([line.optimizer for line in panel.lines])):
         x, mean, low, high = _band(line)
         mark = MARKER[look.marker] if panel.marks else None
@@ -81,6 +83,8 @@ def _lines(figure: Any, axes: Any, panel: panels.Lines) -> None:
     dress(axes, panel.title, panel.x)
     if panel.log_x:
         axes.set_xscale("log")
+    elif all(float(x).is_integer() for line in panel.lines for x in line.x):
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     if panel.log_y:
         drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines()])
         drawn = drawn[drawn > 0]
@@ -104,27 +108,39 @@ def _band(line: panels.Line) -> tuple[np.ndarray, ...]:
 
 
 def _bars(figure: Any, axes: Any, panel: panels.Bars) -> None:
+    """Bars from zero; means as points where all are far from it, as accuracies are, and on a log scale."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
     spread = np.random.default_rng(0)
+    every = [float(value) for bar in panel.bars for value in bar.values]
+    points = panel.log_x or 0 < 0.6 * max(every) < min(every)
     for place, (bar, look) in enumerate(zip(panel.bars, _looks([bar.optimizer for bar in panel.bars]))):
         found = interval(bar.values)
-        axes.barh(place, found.mean, color=look.colour, height=0.62, alpha=0.55, linewidth=0)
+        if points:
+            axes.plot(found.mean, place, MARKER[look.marker], color=look.colour, markersize=9, mec="white", zorder=4)
+        else:
+            axes.barh(place, found.mean, color=look.colour, height=0.62, alpha=0.55, linewidth=0)
         if len(bar.values) > 1:
-            axes.plot(
-                bar.values,
-                place + spread.uniform(-0.2, 0.2, len(bar.values)),
-                "o",
-                color=look.colour,
-                markersize=2.5,
-                clip_on=False,
-            )
+            around = place + spread.uniform(-0.2, 0.2, len(bar.values))
+            axes.plot(bar.values, around, "o", color=look.colour, markersize=2.5, clip_on=False, zorder=3)
         if found.low is not None and found.high is not None and found.high > found.low:
-            axes.plot([found.low, found.high], [place, place], color=TEXT, linewidth=1.6, solid_capstyle="butt")
+            axes.plot(
+                [found.low, found.high], [place, place], color=TEXT, linewidth=1.6, solid_capstyle="butt", zorder=5
+            )
     axes.set_yticks(range(len(panel.bars)), [plain(bar.name) for bar in panel.bars])
-    axes.invert_yaxis()
+    axes.set_ylim(len(panel.bars) - 0.4, -0.6)
     dress(axes, panel.title, panel.x)
     axes.grid(axis="y", visible=False)
     if panel.log_x:
         axes.set_xscale("log")
+        seen = [value for value in every if value > 0]
+        axes.set_xlim(min(seen) / 1.6, max(seen) * 1.6)
+        subs = (1.0,) if max(seen) / min(seen) > 30 else (1.0, 2.0, 5.0)
+        axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=6))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:.4g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(5))
 
 
 def _histogram(figure: Any, axes: Any, panel: panels.Histogram) -> None:

@@ -45,7 +45,7 @@ class Curve:
 
 
 def experiment(seeds: range) -> Evidence:
-    task = replace(by_name("diabetes"), model=wide)
+    task = replace(by_name("diabetes"), model=wide, settings={})
     measures: dict[str, list[float]] = {}
     curves: dict[str, list[list[float]]] = {"training": [], "validation": [], "test": []}
     for seed in seeds:

@@ -94,5 +94,5 @@ def experiment(seeds: range) -> Evidence:
             measures.setdefault(name, []).append(value)
     lines = [Line("loss", [0.5 * k for k in range(13)], along)]
     bars = [Bar(f"the {n}", measures[f"smallest eigenvalue at the {n}"]) for n in ("saddle", "minimum")]
-    shown = [Lines("Along the direction", "distance", lines), Bars("Smallest eigenvalue", "curvature", bars)]
+    shown = [Lines("Loss along the direction", "distance", lines), Bars("Smallest eigenvalue", "curvature", bars)]
     return Evidence(measures, shown)
