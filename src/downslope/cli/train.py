@@ -72,7 +72,8 @@ def train(
         if team is not None:
             start = ["torchrun", "--nproc-per-node", str(team.size), "-m", "downslope"]
         command = [*start, "train", "--resume", str(result.folder), *(["--json"] if as_json else [])]
-        say(console, f"Interrupted after step {result.steps}; it is saved. Go on with:\n  {shlex.join(command)}")
+        step = max((m.steps for m in result.members if m.interrupted), default=result.steps)
+        say(console, f"Interrupted after step {step}; it is saved. Go on with:\n  {shlex.join(command)}")
         raise typer.Exit(130)
     if result.diverged_at is not None:
         raise typer.Exit(1)

@@ -60,8 +60,10 @@ def whatif(
 def at_step(path: Path, step: int | None) -> tuple[Loop, Config]:
     """The loop of a run as it stood after a step; None is the last that is saved."""
     config = Config(**{**saved_config(path), "out": None, "loggers": []})
-    if config.amp == "fp16" or config.shard or config.members > 1:
-        what = "amp=fp16" if config.amp == "fp16" else "shard" if config.shard else f"members={config.members}"
+    if config.members > 1:
+        raise SettingError(f"{path}: is an ensemble; fork one of its members, as in {path / 'member-0'}")
+    if config.amp == "fp16" or config.shard:
+        what = "amp=fp16" if config.amp == "fp16" else "shard"
         raise SettingError(f"{path}: was trained with {what}; forks are of one model in one process, without a scaler")
     saved = checkpoint.load(path / "last.pt") if (path / "last.pt").exists() else None
     last = 0 if saved is None else int(saved["position"]["step"])
