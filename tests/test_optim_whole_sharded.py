@@ -6,12 +6,22 @@ import torch
 import torch.multiprocessing
 
 import downslope
-from downslope.optim import AdamW, Muon, Route
+from downslope.optim import SOAP, Adafactor, AdamW, Kron, Muon, Prodigy, Route, Shampoo
 from test_optim_whole import RULES
 
 SHAPES = ((7, 6), (5, 3), (3, 4))
 MAKE = {
     "muon": lambda pairs: Muon(pairs, lr=0.1, max_norm=1.0),
+    **{
+        name: (lambda pairs, made=made, own=own: made(pairs, **own))
+        for name, made, own in (
+            ("adafactor", Adafactor, {"lr": 0.1}),
+            ("shampoo", Shampoo, {"update_freq": 2, "grafted": AdamW()}),
+            ("soap", SOAP, {"lr": 0.1, "precondition_frequency": 2}),
+            ("kron", Kron, {"lr": 0.1}),
+            ("prodigy", Prodigy, {"d0": 1e-2, "centralize": True}),
+        )
+    },
     "route": lambda pairs: Route(pairs, {"p0": Muon(lr=0.1), "rest": AdamW(lr=0.1)}, max_norm=1.0),
     **{
         name: (lambda pairs, rule=rule: downslope.optimizer(rule)(pairs, weight_decay=0.1))

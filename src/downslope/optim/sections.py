@@ -116,7 +116,7 @@ class _Evaluation:
                 return [chosen[i] for i in who]
         columns = [self.values(a, who) for a in n.args]
         if n.op in STACKED:
-            return _stacked(n.op, [*zip(*columns)])
+            return stacked(n.op, [*zip(*columns)])
         return [_apply(n.op, args) for args in zip(*columns)]
 
     def _leaf(self, job: Job, name: str) -> torch.Tensor:
@@ -172,7 +172,7 @@ REDUCED = {
 }
 
 
-def _stacked(op: str, rows: list[tuple[Any, ...]]) -> list[Any]:
+def stacked(op: str, rows: list[tuple[Any, ...]]) -> list[Any]:
     """An operation on matrices for several parameters: one call for those of equal sizes and numbers."""
     results: list[Any] = [None] * len(rows)
     groups: dict[Any, list[int]] = {}

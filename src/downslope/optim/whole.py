@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import torch
 
 from ..compiler.cut import Call
-from ..compiler.ops import WHOLE
+from ..compiler.ops import WHOLE, flat
 from . import sharding
+from .sections import stacked
 from .sharding import local
 
 
@@ -32,11 +33,13 @@ def run(jobs: Sequence[Job]) -> None:
         sums = sharding.reduce_by_key([SUMS[job.call.op](job.source) for job in of_key], key)
         for job, total in zip(of_key, sums):
             job.into[job.call.result] = FINISH[job.call.op](total, job.param)
-    for job in jobs:
-        if job.call.op not in SUMS:
-            full = sharding.gathered(job.source, job.param)
-            result = WHOLE[job.call.op].tensor(full, *job.numbers)
-            job.into[job.call.result].copy_(sharding.share(result, job.param))
+    matrices = [job for job in jobs if job.call.op not in SUMS]
+    for op in dict.fromkeys(job.call.op for job in matrices):  # one call for all matrices of a size
+        of_op = [job for job in matrices if job.call.op == op]
+        full = [sharding.gathered(job.source, job.param) for job in of_op]
+        results = stacked(op, [(flat(whole), *job.numbers) for whole, job in zip(full, of_op)])
+        for job, whole, result in zip(of_op, full, results):
+            job.into[job.call.result].copy_(sharding.share(result.reshape(whole.shape), job.param))
 
 
 def _squares(t: torch.Tensor) -> float:
