@@ -361,6 +361,11 @@ def test_many_undecided_pairs_share_a_sentence():
     (sentence,) = [s for s in said if "undecided" in s]
     assert sentence.startswith("AdamW is undecided against Momentum (0.004 ± 0.006, p = ")
     assert " more seeds), Adam (0.005 ± 0.006, p = " in sentence and " and NAG (0.006 ± 0.006, p = " in sentence
+    others = ("radam", "nadam", "adamax", "lion", "yogi")
+    records += [r for i, name in enumerate(others) for r in twin(name, 2e-3 + 1e-5 * i)]
+    said = board(make_plan("adamw", "momentum", "adam", "nag", *others), records)["verdict"]["sentences"]
+    (sentence,) = [s for s in said if "undecided" in s]
+    assert sentence.endswith(" and 2 others.") and sentence.count("p = ") == 6
 
 
 def test_seeds_that_were_added_after_a_look_cost_a_part_of_their_worth():

@@ -8,6 +8,7 @@ from typing import Any
 
 Row = Mapping[str, Any]
 MANY = 2  # undecided pairs that have a sentence each
+LISTED = 6  # of those that share one; the tables have all
 
 
 def verdict(board: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,7 +128,8 @@ def _against_first(board: Mapping[str, Any], scored: Sequence[Row]) -> Iterable[
         yield f"{name(scored[0]['optimizer'])} beats {_list(beaten)}."
     even = [pair for pair in pairs if not pair["decided"]]
     if len(even) > MANY:
-        listed = [f"{name(pair['b'])} ({_apart(pair)}{_more(pair)})" for pair in even]
+        listed = [f"{name(pair['b'])} ({_apart(pair)}{_more(pair)})" for pair in even[:LISTED]]
+        listed += [_count(len(even) - LISTED, "other")] if len(even) > LISTED else []
         yield f"{name(scored[0]['optimizer'])} is undecided against {_list(listed)}."
         return
     for pair in even:

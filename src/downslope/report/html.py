@@ -171,7 +171,8 @@ def _by_budget(board: Mapping[str, Any]) -> str:
         told = f" With any number of trials choose {label(found[0]['optimizer'])}"
     else:
         first, *between, last = found
-        told = f" Up to {words.trials(first['to'])} choose {label(first['optimizer'])}"
+        few = "With 1 trial" if first["to"] == 1 else f"Up to {words.trials(first['to'])}"
+        told = f" {few} choose {label(first['optimizer'])}"
         told += "".join(f", up to {each['to']} {label(each['optimizer'])}" for each in between)
         told += f", with more {label(last['optimizer'])}"
     if all(not each["open"] for each in found):
