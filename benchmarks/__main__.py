@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from . import cases, floor, loop, machine, startup, table, trials
+from . import cases, floor, loop, machine, startup, table, trials, watching
 from .peers import OPTIMIZERS, TITLES, has_ours
 from .shapes import SHAPES
 
@@ -92,6 +92,8 @@ def measure_all(names: list[str], shapes: list[str], extras: bool, effort: cases
         results["first_step"] = startup.first_step_seconds(1 if effort.quick else 3)
         results["imports"] = startup.import_seconds(1 if effort.quick else 5)
         results["loop"] = loop.measure(1 if effort.quick else loop.PAIRS)
+        say("runs that are watched, beside ones that are not")
+        results["watching"] = watching.measure(1 if effort.quick else watching.PAIRS, effort.quick)
         say("trials that train together, beside Optuna")
         results["trials"] = trials.measure(1, 8, ("mlp",)) if effort.quick else trials.measure()
         results["trials_gpu"] = {} if effort.quick else trials.gpu()

@@ -20,6 +20,7 @@ COLUMNS = ["optimizer", "ours ms", "best peer", "ms", "speed-up", "floor ms", "/
 COMPILED = ["compiled", "in s"]
 TRIALS = ["digits", "ours", "Optuna", "speed-up", "Optuna, two processes", "speed-up of it"]
 LOOP = ["how", "ms", "over by hand"]
+WATCHING = ["loop", "ms a step", "watched ×", "the watch says"]
 Rows = list[list[str]]
 
 
@@ -66,6 +67,8 @@ def tables(results: dict[str, Any]) -> list[tuple[str, list[str], Rows]]:
         made.append(("Paid once", ["what", "seconds"], once))
     if runs := results.get("loop"):
         made.append((f"The training loop: {loop.EPOCHS} epochs of the digits CNN, one thread", LOOP, loop_rows(runs)))
+    if runs := results.get("watching"):
+        made.append(("Watching at its default budget, one thread", WATCHING, watching_rows(runs)))
     if races := results.get("trials"):
         made.append(("Trials a minute: two cores, trials of 300 steps", TRIALS, trial_rows(races)))
     if races := results.get("trials_gpu"):
@@ -79,6 +82,14 @@ def loop_rows(runs: dict[str, Any]) -> Rows:
     """Each way to train the same run, beside the loop by hand."""
     return [
         [loop.TITLES[name], f"{1000 * found['seconds']:.0f}", f"{found['ratio']:.3f}"] for name, found in runs.items()
+    ]
+
+
+def watching_rows(runs: dict[str, Any]) -> Rows:
+    """Each loop: a step without the watch, the time with it over that, and what the watch itself has measured."""
+    return [
+        [found["title"], _ms(1000 * found["seconds"] / found["steps"]), f"{found['ratio']:.3f}", f"{found['said']:.1%}"]
+        for found in runs.values()
     ]
 
 

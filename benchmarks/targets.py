@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from . import loop
+from . import loop, watching
 from .cases import Case, speedup
 from .measure import geometric_mean
 from .peers import OPTIMIZERS
@@ -91,6 +91,14 @@ def _loop_target(runs: dict[str, Any], name: str) -> Target:
     return Target(title, wanted, f"{ratio:.3f} ×", ratio <= 1.05 if complete else None)
 
 
+def _watch_target(runs: dict[str, Any], name: str) -> Target:
+    title, wanted = f"watched over unwatched, {watching.LOOPS[name].title}", "≤ 1.02 ×"
+    if name not in runs:
+        return Target(title, wanted, "not measured", None)
+    ratio, complete = runs[name]["ratio"], runs[name]["pairs"] >= watching.PAIRS
+    return Target(title, wanted, f"{ratio:.3f} ×", ratio <= 1.02 if complete else None)
+
+
 def targets(results: dict[str, Any]) -> list[Target]:
     """The verdicts over a results file's contents."""
     cases = [case for case in results["steps"] if case["shape"] in SHAPES]
@@ -117,6 +125,7 @@ def targets(results: dict[str, Any]) -> list[Target]:
         _below("first step, traced and compiled", 0.2, (results.get("first_step") or {}).get("ours")),
         _below("import downslope, after torch", 0.3, (results.get("imports") or {}).get("import downslope")),
         *(_loop_target(results.get("loop") or {}, name) for name in LOOPS),
+        *(_watch_target(results.get("watching") or {}, name) for name in watching.LOOPS),
         *(_trials_target(results.get("trials") or {}, name, least) for name, least in TOGETHER.items()),
         *([_trials_target(on_gpu, "mlp", ON_GPU, ", GPU")] if (on_gpu := results.get("trials_gpu")) else []),
     ]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-GRACE = 0.1
-"""Seconds on the house at the start, when most goes wrong; 2 % of a run of 5 s."""
+GRACE, REPAID = 0.1, 10.0
+"""Seconds on credit at the start, when most goes wrong, and the seconds of the loop over which they are paid back."""
 
 
 @dataclass
@@ -57,7 +57,7 @@ class Budget:
 
     def follows(self) -> bool:
         """May the next step be followed at all? Of steps far below a millisecond, not every one."""
-        return self.allowed >= 1 or self.spent <= self.allowed * max(0.0, self.steps - self.spent) + self.grace
+        return self.allowed >= 1 or self.spent <= self.fund
 
     def may(self, name: str) -> bool:
         """May a probe look at the next step?"""
@@ -66,8 +66,13 @@ class Budget:
             return False
         if self.allowed >= 1 or account.looks == 0:
             return True
-        fund = self.allowed * max(0.0, self.steps - self.spent) + self.grace
-        return account.spent + account.cost <= account.share * fund
+        return account.spent + account.cost <= account.share * self.fund
+
+    @property
+    def fund(self) -> float:
+        """Seconds that may have been spent by now."""
+        own = max(0.0, self.steps - self.spent)
+        return self.allowed * own + self.grace * max(0.0, 1.0 - own / REPAID)
 
     @property
     def overhead(self) -> float:

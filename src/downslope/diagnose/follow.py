@@ -30,6 +30,9 @@ SKIPPED = 10
 """Backward passes in a row without a step, their gradients not finite: a GradScaler needs a few to find its scale."""
 
 
+FEW = 4  # batches that are kept for forks whatever the budget
+
+
 class Follower:
     """What `Watch` sees through: hooks, guarded and timed, that fill `signals`."""
 
@@ -163,8 +166,8 @@ class Follower:
                 self.guard.note("the graph of the loss is too large to be read: what follows a layer is not known")
         if self.guard.plan["losses"]:
             self.guard.probe("losses", self._read_loss, root, value)
-        elif self.ring.live:
-            self.guard.probe("ring", self._keep, losses.find(root), value)
+        elif self.ring.live or len(self.trial.batches) < FEW:
+            self.guard.probe("ring", lambda: self._keep(losses.find(root), value))
         if s.not_finite is None and not math.isfinite(value):
             s.not_finite = {"step": s.steps, "where": "loss", **self._origin()}
         self._output = None
@@ -174,15 +177,14 @@ class Follower:
         if found is not None:
             seen = losses.count(found, self.signals.steps, value, 0 if self._last is None else self._last.samples)
             self.signals.add(self.signals.losses, seen)
-        self._keep(found, value, for_trial=True)
+        self._keep(found, value)
 
-    def _keep(self, found: losses.Found | None, value: float, for_trial: bool = False) -> None:
+    def _keep(self, found: losses.Found | None, value: float) -> None:
         known = self.trial.known(self._last, self._output, found, value)
         if known is None:
             self.ring.lose()
             return
-        if for_trial:
-            self.trial.keep(known)
+        self.trial.keep(known)
         if self.ring.live:
             self.ring.pending.append(known)
 
