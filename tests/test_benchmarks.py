@@ -209,6 +209,10 @@ def made_up_results(**changes: float) -> dict:
             name: {"seconds": 0.5, "ratio": figures.get(name, 1.0), "pairs": figures["pairs"]}
             for name in ("by hand", "in memory", "in a folder", "watched")
         },
+        "watching": {
+            name: {"title": name, "steps": 9, "seconds": 0.5, "ratio": figures.get(key, 1.01), "said": 0.01, "pairs": 5}
+            for name, key in {"digits": "watching digits", "transformer": "watching transformer"}.items()
+        },
         "trials": {
             name: {
                 "a minute": {"ours": 1234.0, "optuna": 100.0, "optuna, two processes": 150.0},
@@ -244,6 +248,8 @@ def test_good_figures_meet_every_target() -> None:
         ({"in a folder": 1.06}, ["the same with its folder, digits"]),
         ({"watched": 1.2}, []),
         ({"in memory": 1.06, "pairs": 1}, []),
+        ({"watching digits": 1.03}, ["watched over unwatched, digits CNN"]),
+        ({"watching transformer": 1.03}, ["watched over unwatched, transformer, 2 layers of width 128"]),
         ({"mlp": 4.9}, ["trials a minute over Optuna's, MLP"]),
         ({"cnn": 1.4}, ["trials a minute over Optuna's, CNN"]),
         ({"transformers": 1.9}, ["trials a minute over Optuna's, transformer"]),
@@ -270,7 +276,14 @@ def test_compiled_steps_and_ours_are_no_eager_peers() -> None:
 
 def test_a_partial_run_meets_no_target_but_may_miss_one() -> None:
     results = made_up_results() | {"steps": [made_up_case("adam", "100m", 3.0)]}
-    results |= {"clip_and_average": None, "first_step": None, "imports": None, "trials": {}, "loop": None}
+    results |= {
+        "clip_and_average": None,
+        "first_step": None,
+        "imports": None,
+        "trials": {},
+        "loop": None,
+        "watching": None,
+    }
     assert all(each.met is None for each in targets.targets(results))
     results["steps"] = [made_up_case("adam", "100m", 0.5, over_floor=2.0)]
     assert missed(results) == ["time over the best eager peer's, large shapes", "time over the floor, 100 M"]
