@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import pickle
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import torch
 from downslope import abs, optimizer
 from downslope.backends.storage import BLOCK, STORAGES, mix, random_bits, step_key
 from downslope.errors import SettingError, StateError
-from downslope.optim import CLASSES, Optimizer
+from downslope.optim import CLASSES, Optimizer, Route, fuse_backward
 from downslope.optim.storing import values_of
 from optim_cases import VARIANTS, WHOLE_VARIANTS, Variant, assert_same_bits, eagerly, give_gradients, parameters
 from test_storage import step_of
@@ -342,6 +343,7 @@ BAD: dict[str, tuple[dict[str, Any], torch.dtype, str]] = {
         torch.complex64,
         r"parameter 0 of shape \(3,\) is torch.complex64; its states",
     ),
+    "a graph": ({"state_dtype": "int8", "differentiable": True}, torch.float32, "differentiable=True keeps a graph"),
     "half": ({"param_mode": "split"}, torch.float16, "param_mode='split' is for bfloat16 parameters, and parameter 0"),
 }
 
@@ -459,3 +461,49 @@ def test_a_users_own_formula_has_every_storage() -> None:
         assert not made._batch._slow and torch.isfinite(params[0]).all()
         coded = "int8" in str(settings)
         assert made.state[params[0]]["size"].dtype is (torch.uint8 if coded else torch.bfloat16)
+
+
+@every_storage
+def test_steps_in_the_backward_pass_have_the_same_bits(stored: tuple[torch.dtype, dict[str, Any]]) -> None:
+    dtype, settings = stored
+    ends = []
+    for fused in (False, True):
+        torch.manual_seed(0)
+        model = torch.nn.Sequential(torch.nn.Linear(8, 40), torch.nn.Tanh(), torch.nn.Linear(40, 3)).to(dtype)
+        made = CLASSES["AdamW"](model.parameters(), lr=1e-2, **settings)
+        if fused:
+            fuse_backward(made)
+        for step in range(3):
+            x = torch.randn(16, 8, generator=torch.Generator().manual_seed(step)).to(dtype)
+            model(x).square().mean().backward()
+            made.step()
+            made.zero_grad()
+        ends.append(made)
+    assert_same_bits(*ends)
+
+
+def test_rules_of_a_route_keep_their_states_by_name() -> None:
+    model = torch.nn.Sequential(
+        torch.nn.Linear(8, 40), torch.nn.Tanh(), torch.nn.Linear(40, 40), torch.nn.Linear(40, 3)
+    )
+    rules = {"matrices": CLASSES["Muon"](lr=0.02), "rest": CLASSES["AdamW"](lr=1e-3)}
+    made = Route(model, rules, state_dtype={"momentum_buffer": "int8", "exp_avg": "bfloat16"}, skip_nonfinite=True)
+    for broken in (False, True, False):
+        model(torch.randn(4, 8)).square().mean().backward()
+        before = copy.deepcopy(made.state_dict()["state"])
+        if broken:
+            model[0].bias.grad[0] = math.inf
+        made.step()
+        if broken:
+            after = made.state_dict()["state"]
+            assert all(torch.equal(v, after[name][k]) for name, state in before.items() for k, v in state.items())
+        made.zero_grad()
+    assert made.skipped_steps == 1 and not made._batch._slow
+    found = {
+        str(v.dtype) for state in made.state.values() for k, v in state.items() if k in ("momentum_buffer", "exp_avg")
+    }
+    assert found == {"torch.int8", "torch.bfloat16"}
+    again = pickle.loads(pickle.dumps(made))
+    assert again.state_dtype == made.state_dtype
+    with pytest.raises(SettingError, match="Route: state_dtype is of all rules together"):
+        Route(model, {"rest": CLASSES["AdamW"](lr=1e-3, state_dtype="int8")})

@@ -38,6 +38,14 @@ class Kind(StrEnum):
     float64 = "float64"
 
 
+class States(StrEnum):
+    """The types that states can be kept in."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    int8 = "int8"
+
+
 def show(
     what: Annotated[
         str | None,
@@ -69,6 +77,12 @@ def show(
             metavar="TYPE", help="Of parameters, for llvm, triton and cost: float32 or float64.", show_default=False
         ),
     ] = Kind.float32,
+    states: Annotated[
+        States | None,
+        typer.Option(
+            metavar="TYPE", help="Of states, for llvm and cost: float32, bfloat16 or int8.", show_default=False
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print it for a machine to read.")] = False,
 ) -> None:
     """Show an optimizer, from its paper's formula to its kernel.
@@ -96,11 +110,14 @@ def show(
     stage = stage or Stage.formula
     wanted = _transforms(around, stage, formula)
     graph = arrange(trace(formula), wanted)
-    head = {"name": formula.name, "as": stage, "dtype": dtype, "with": sorted(wanted)}
+    if states and (stage not in (Stage.llvm, Stage.cost) or dtype is not Kind.float32):
+        raise SettingError(f"--states {states}: is for --as llvm and --as cost, and parameters of float32")
+    kept = str(states or dtype)
+    head = {"name": formula.name, "as": stage, "dtype": dtype, "states_in": kept, "with": sorted(wanted)}
     if stage is Stage.cost:
-        bill = head | stages.bill(graph, dtype)
+        bill = head | stages.bill(graph, dtype, kept)
         return _print_json(bill) if as_json else stages.print_bill(console, bill)
-    text = formula.source.rstrip() if stage is Stage.formula else stages.text(graph, stage, dtype)
+    text = formula.source.rstrip() if stage is Stage.formula else stages.text(graph, stage, dtype, kept)
     if as_json:
         return _print_json(head | {"text": text})
     stages.print_code(console, text + (f"\n\n\n# {note}" if note and stage is Stage.formula else ""), stage)

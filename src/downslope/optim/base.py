@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import chain, repeat
-from operator import is_
+from operator import is_, itemgetter
 from typing import Any, ClassVar
 
 import torch
@@ -58,11 +58,17 @@ class Optimizer(Escaping, Scoring, Saving):
     - `grafted` (None): an optimizer without parameters, such as `Adam()`, whose step length each tensor's step gets
       (Agarwal et al. 2020, arXiv:2002.11803); it has the same lr unless it is given one. Costs its states and a pass.
 
+    - `state_dtype` (None: as the parameter): "float32", "bfloat16" or "int8" for all states, or a dictionary by name; 8
+      bits are in blocks of 256 values with a scale of their own.
+    - `param_mode` ("nearest"): what becomes of what a bfloat16 parameter cannot hold: "stochastic" rounds at random so
+      that the mean is kept, "split" keeps the missing 16 bits in the state `p_remainder`.
+    - `rounding_seed` (0): of all random rounding.
+
     Any setting that is a number may be a schedule from `downslope.schedules`, also inside a tuple.
 
     Made without parameters, as in `AdamW(lr=1e-3)`, it is a rule for `downslope.optim.Route`.
 
-    Float32 and float64 parameters on the CPU run compiled; every other kind runs eagerly with the same meaning.
+    Real parameters on the CPU run compiled; every other kind runs eagerly with the same meaning.
     `p.grad` is never changed. Raises SettingError for a setting out of its range and StateError for a checkpoint that
     does not fit.
     """
@@ -163,6 +169,11 @@ class Optimizer(Escaping, Scoring, Saving):
             raise SettingError(f"{kind}: foreach and fused are both asked for; one of them at most")
         rule.check_group(group)
         plan = self._plan(group)  # raises what the settings' formula and transforms have against each other
+        if group.get("differentiable") and self._precision.rounds:
+            raise SettingError(
+                f"{kind}: differentiable=True keeps a graph, and numbers in fewer bits have none; leave out state_dtype "
+                "and param_mode"
+            )
         if group.get("differentiable") and plan.whole:
             raise SettingError(
                 f"{kind}: differentiable=True is for formulas of one pass over the elements; {plan.graph.name} needs "
@@ -320,7 +331,13 @@ class Optimizer(Escaping, Scoring, Saving):
     def _found_numbers(self, plans: list[tuple[Plan, Plan]]) -> list[Any]:
         """The step counts and scalar states in the states, which a user may have replaced."""
         names = dict.fromkeys(["step", *(name for plan in chain.from_iterable(plans) for name in plan.numbers)])
-        return [state.get(name) for name in names for state in self._held_states]
+        found: list[Any] = []
+        for name in names:
+            try:
+                found += [*map(itemgetter(name), self._held_states)]
+            except KeyError:  # a state of some, or one that is gone
+                found += [state.get(name) for state in self._held_states]
+        return found
 
     def _build(
         self,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ..backends.storage import Kept, as_they_are, name_of
+from ..backends.storage import STORAGES, Kept, as_they_are, name_of
 from ..compiler.plan import Plan
 from ..compiler.ranges import never_negative
 from ..errors import SettingError, nearest
@@ -104,20 +104,31 @@ def _without_sign(plan: Plan) -> frozenset[str]:
     return never_negative(plan.graph)
 
 
-def for_state(asked: Precision, plan: Plan, name: str, param: torch.Tensor) -> str:
-    """The storage of a state that is made now. One that starts at the parameter is a point and no mean of gradients:
-    only its own name puts it into 8 bits."""
+def for_state(asked: Precision, plan: Plan, name: str, of: torch.dtype) -> str:
+    """The storage of a state that is made now for a parameter of a dtype.
+
+    One that starts at the parameter is a point and no mean of gradients: only its own name puts it into 8 bits."""
     named = dict(asked.named)
     dtype = named.get(name, asked.every)
     if dtype is torch.int8 and name not in named and plan.graph.states[name] == PARAMETER:
         dtype = None
     if dtype is None:
-        dtype = param.dtype
+        dtype = of
     if dtype is torch.bfloat16:
         return asked.low
     if dtype is torch.int8 and name in _without_sign(plan):
         return "uint8"
     return name_of(dtype)
+
+
+def planned(plan: Plan, dtype: str, states: str) -> Kept:
+    """How a plan's tensors would be kept, with states of a dtype of their own."""
+    asked = precision("state_dtype", None if states == dtype else states, "nearest", 0)
+    of = STORAGES[dtype].dtype
+    return tuple(
+        for_state(asked, plan, name, of) if name in plan.states else storage
+        for name, storage in zip(plan.tensors, as_they_are(plan.tensors, dtype))
+    )
 
 
 def storages(asked: Precision, plan: Plan, param: torch.Tensor, state: Mapping[str, Any]) -> Kept:

@@ -27,7 +27,7 @@ def states(
     state: dict[str, torch.Tensor] = {}
     for name in plan.states:
         if saved.get(name) is not None:
-            state |= _state(saved, name, param, for_state(asked, plan, name, param), cast)
+            state |= _state(saved, name, param, for_state(asked, plan, name, param.dtype), cast)
     return state | _remainder(saved, param, asked, cast)
 
 

@@ -28,7 +28,7 @@ def start(param: torch.Tensor, name: str, group: Group, plan: Plan, asked: Preci
     """A state at its initial value, with what stands beside it, laid out in memory as its parameter."""
     value = plan.graph.states[name]
     begin = None if value == "p" else initial(value, group)
-    return storing.start(param, name, for_state(asked, plan, name, param), begin)
+    return storing.start(param, name, for_state(asked, plan, name, param.dtype), begin)
 
 
 def start_sized(param: torch.Tensor, size: tuple[int, ...], value: float | str, group: Group) -> torch.Tensor:

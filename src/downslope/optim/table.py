@@ -105,7 +105,7 @@ class Table:
         quick = self._contiguous and all(map(torch.Tensor.is_contiguous, grads))
         quick = quick and (self._sure or self._as_large(grads))
         self._sure = False
-        if not quick or any(grads[i].is_neg() for i in self._single):
+        if not quick or any(map(torch.Tensor.is_neg, map(grads.__getitem__, self._single))):
             grads = [g if alike(g, p) else laid_out_like(p, g) for g, p in zip(grads, self._locals)]
         addresses = [*map(DATA_PTR, grads)]
         if addresses != self._grads:

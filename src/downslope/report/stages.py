@@ -14,19 +14,20 @@ from rich.text import Text
 from ..backends import gpu_source, llvm
 from ..backends.javascript import javascript
 from ..backends.latex import latex
-from ..backends.storage import as_they_are
+from ..backends.storage import STORAGES
 from ..compiler.graph import Graph
 from ..compiler.listing import listing
 from ..compiler.plan import cost, plan
+from ..optim.precision import planned
 
 BYTES = {"float32": 4, "float64": 8}
 
-STAGES: dict[str, Callable[[Graph, str], str]] = {
-    "graph": lambda graph, dtype: listing(graph),
-    "latex": lambda graph, dtype: latex(graph),
-    "javascript": lambda graph, dtype: javascript(graph),
-    "llvm": lambda graph, dtype: _kernels(graph, dtype),
-    "triton": lambda graph, dtype: gpu_source.sources(plan(graph), dtype),
+STAGES: dict[str, Callable[[Graph, str, str], str]] = {
+    "graph": lambda graph, dtype, states: listing(graph),
+    "latex": lambda graph, dtype, states: latex(graph),
+    "javascript": lambda graph, dtype, states: javascript(graph),
+    "llvm": lambda graph, dtype, states: _kernels(graph, dtype, states),
+    "triton": lambda graph, dtype, states: gpu_source.sources(plan(graph), dtype),
 }
 LANGUAGES = {
     "formula": "python",
@@ -46,9 +47,10 @@ def console() -> Console:
     return found
 
 
-def text(graph: Graph, stage: str, dtype: str) -> str:
-    """A graph as `graph`, `latex`, `llvm`, `javascript` or `triton`, the kernels for parameters of a dtype."""
-    return STAGES[stage](graph, dtype)
+def text(graph: Graph, stage: str, dtype: str, states: str) -> str:
+    """A graph as `graph`, `latex`, `llvm`, `javascript` or `triton`, the kernels for parameters of a dtype and states
+    kept in another."""
+    return STAGES[stage](graph, dtype, states)
 
 
 def print_code(console: Console, code: str, stage: str) -> None:
@@ -63,11 +65,11 @@ def print_code(console: Console, code: str, stage: str) -> None:
     console.print(coloured, soft_wrap=True)
 
 
-def _kernels(graph: Graph, dtype: str) -> str:
+def _kernels(graph: Graph, dtype: str, states: str) -> str:
     """The kernel of each pass, in one module."""
     passes = [*plan(graph).passes]
     names = ["update", *(f"update_{i}" for i in range(2, len(passes) + 1))]
-    kernels = (llvm.kernel(each, as_they_are(each.tensors, dtype), name) for each, name in zip(passes, names))
+    kernels = (llvm.kernel(each, planned(each, dtype, states), name) for each, name in zip(passes, names))
     text = "\n\n".join(kernel.rstrip() for kernel in kernels)
     lines = text.splitlines()
     again = {i for i, line in enumerate(lines) if line.startswith("declare") and line in lines[:i]}
@@ -77,31 +79,39 @@ def _kernels(graph: Graph, dtype: str) -> str:
 # Cost
 
 
-def bill(graph: Graph, dtype: str) -> dict[str, Any]:
+def bill(graph: Graph, dtype: str, states: str) -> dict[str, Any]:
     """What a step costs for each parameter, and what its states take."""
     first = plan(graph)
-    size, counted = BYTES[dtype], cost(first, BYTES[dtype])
+    kept = dict(zip(first.tensors, planned(first, dtype, states)))
+    counted = cost(first, BYTES[dtype])
+    moved = [*["g"] * counted.norm, *counted.loads, *counted.stores, *counted.whole]
     return {
+        "storages": {name: kept[name] for name in first.states},
+        "sizes": {name: _whole(STORAGES[kept[name]].bytes) for name in {*kept, *moved} if name in kept},
         "norm": ["g"] * counted.norm,
         "loads": list(counted.loads),
         "stores": list(counted.stores),
         "whole": list(counted.whole),
-        "bytes": counted.bytes,
+        "bytes": _whole(sum(STORAGES[kept[name]].bytes if name in kept else BYTES[dtype] for name in moved)),
         "operations": counted.operations,
         "states": list(first.states),
         "scalar_states": list(first.numbers),
-        "state_bytes": size * len(first.states),
+        "state_bytes": _whole(sum(STORAGES[kept[name]].bytes for name in first.states)),
         "scratch": list(first.scratch),
-        "scratch_bytes": size * len(first.scratch),
+        "scratch_bytes": BYTES[dtype] * len(first.scratch),
         "once": counted.once,
     }
 
 
 def print_bill(console: Console, bill: dict[str, Any]) -> None:
     """The cost as a table of what is done to what, and how much that is."""
-    size = BYTES[bill["dtype"]]
+    size, sizes = BYTES[bill["dtype"]], bill["sizes"]
+
+    def of(names: list[str]) -> float:
+        return _whole(sum(sizes.get(name, size) for name in names))
+
     operations = sorted(bill["operations"].items(), key=lambda item: -item[1])
-    rows = [(word, ", ".join(bill[key]), size * len(bill[key]), "bytes") for word, key in MOVES.items() if bill[key]]
+    rows = [(word, ", ".join(bill[key]), of(bill[key]), "bytes") for word, key in MOVES.items() if bill[key]]
     rows += [
         ("move", "in all", bill["bytes"], "bytes"),
         ("compute", ", ".join(f"{count} {op}" for op, count in operations), sum(bill["operations"].values()), "ops"),
@@ -113,12 +123,18 @@ def print_bill(console: Console, bill: dict[str, Any]) -> None:
     for justify, wraps in (("left", False), ("left", True), ("right", False), ("left", False)):
         table.add_column(justify=justify, no_wrap=not wraps)  # type: ignore[arg-type]
     for word, what, amount, unit in rows:
-        table.add_row(Text(word, style="bold"), what, str(amount), unit)
+        table.add_row(Text(word, style="bold"), what, f"{amount:.2f}" if amount % 1 else str(amount), unit)
     around = f" with {', '.join(bill['with'])}" if bill["with"] else ""
     notes = [f"Once per step, whatever its size: {bill['once']} ops in float64."]
     if bill["scalar_states"]:
         notes.append(f"Kept once for each tensor: {', '.join(bill['scalar_states'])}.")
-    _put(console, f"{bill['name']}{around}, {bill['dtype']}: for each parameter and step", table, *notes)
+    states = "" if bill["states_in"] == bill["dtype"] else f", states in {bill['states_in']}"
+    _put(console, f"{bill['name']}{around}, {bill['dtype']}{states}: for each parameter and step", table, *notes)
+
+
+def _whole(value: float) -> float:
+    """Without a fraction where it has none."""
+    return int(value) if value == int(value) else value
 
 
 MOVES = {"norm": "norm", "load": "loads", "store": "stores", "whole": "whole"}
