@@ -168,10 +168,23 @@ def test_cost_counts_what_a_step_moves_and_keeps(show):
         "state_bytes": 12,
         "scratch": [],
         "scratch_bytes": 0,
+        "states_in": "float32",
+        "storages": dict.fromkeys(("exp_avg", "exp_avg_sq", "ema"), "float32"),
+        "sizes": dict.fromkeys(("p", "g", "exp_avg", "exp_avg_sq", "ema"), 4),
         "once": 11,
     }
     table = show("nadam", "--as", "cost").out
     assert table.endswith("Kept once for each tensor: mu_product.\n")
+
+
+def test_cost_and_kernel_of_states_in_fewer_bits(show):
+    text = show("adam", "--as", "cost", "--states", "int8").out
+    assert "adam, float32, states in int8: for each parameter and step" in text
+    assert re.search(r"keep +exp_avg, exp_avg_sq +2\.03 +bytes", text) and re.search(r"in all +16\.06 +bytes", text)
+    assert json.loads(show("adam", "--as", "cost", "--states", "bfloat16", "--json").out)["state_bytes"] == 4
+    is_llvm(show("adam", "--as", "llvm", "--states", "int8").out, "adam")
+    assert "--as llvm and --as cost" in show("adam", "--states", "int8").err
+
 
 
 @pytest.mark.parametrize("stage", [stage for stage in Stage if stage is not Stage.cost])

@@ -171,8 +171,8 @@ class Optimizer(Escaping, Scoring, Saving):
         plan = self._plan(group)  # raises what the settings' formula and transforms have against each other
         if group.get("differentiable") and self._precision.rounds:
             raise SettingError(
-                f"{kind}: differentiable=True keeps a graph, and numbers in fewer bits have none; leave out state_dtype "
-                "and param_mode"
+                f"{kind}: differentiable=True keeps a graph, and numbers in fewer bits have none; leave state_dtype "
+                "and param_mode out"
             )
         if group.get("differentiable") and plan.whole:
             raise SettingError(
