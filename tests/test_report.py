@@ -57,6 +57,7 @@ def test_every_optimizer_has_its_own_style_and_the_default_ones_their_own_colour
     from downslope.optim import OPTIMIZERS
 
     assert len({style(name) for name in ORDER}) == len(ORDER) <= 7 * 36
+    assert [name for name in OPTIMIZERS if name not in ORDER] == [], "has another's colour perhaps"
     assert all(style(name).colour in COLOURS for name in OPTIMIZERS)
     assert len({style(name).colour for name in DEFAULT}) == len(DEFAULT)
     assert style("of my own") == style("of my own")

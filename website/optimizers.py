@@ -35,6 +35,9 @@ FAMILIES = {
     "sign": "Signs",
     "layerwise": "Norms of tensors",
     "matrix": "Matrices",
+    "precondition": "Matrices from both sides",
+    "factored": "Rows and columns",
+    "free": "Step lengths found on the way",
     "averaging": "Averages",
 }
 
@@ -220,7 +223,7 @@ def _cost(formula: Formula, level: str = "##") -> list[str]:
         for state, start in graph.states.items():
             symbol = f"<math>{mathml(symbols[state])}</math>" if state in symbols else ""
             begins = "the parameter" if start == "p" else f"`{start if isinstance(start, str) else f'{start:g}'}`"
-            kept = "one number a tensor" if state in graph.scalar_states else "a tensor"
+            kept = _size(graph, state)
             parts.append(f"| `{state}` | {symbol} | {begins} | {kept} |")
         parts.append("")
     whole = sorted(set(counted["operations"]) & set(WHOLE))
@@ -228,7 +231,10 @@ def _cost(formula: Formula, level: str = "##") -> list[str]:
     if counted["scratch"]:
         passes += f" and {counted['scratch_bytes']} bytes of memory for the time of the step"
     operations = sum(counted["operations"].values())
-    memory = f"{counted['state_bytes']} bytes" if counted["state_bytes"] else "nothing"
+    large = sum(graph.shape(state) == graph.whole_shape for state in graph.states)
+    memory = f"{4 * large} bytes" if large else "nothing"
+    if graph.shaped_states:
+        memory += f", and {_names([*graph.shaped_states])} for each tensor"
     parts.append(
         f"For each float32 parameter a step moves {counted['bytes']} bytes (reads {_names(counted['loads'])}; writes "
         f"{_names(counted['stores'])}{passes}) and computes {operations} operations; {counted['once']} more are "
@@ -236,6 +242,15 @@ def _cost(formula: Formula, level: str = "##") -> list[str]:
         "[What that means in time](../performance.md).\n"
     )
     return parts
+
+
+def _size(graph: Graph, state: str) -> str:
+    """How much is kept of a state."""
+    shape = graph.shape(state)
+    if shape == graph.whole_shape:
+        return "as large as the parameter"
+    sizes = [size for size in shape if size != "1"]
+    return f"{' × '.join(sizes)} numbers a tensor" if sizes else "one number a tensor"
 
 
 def _names(names: list[str]) -> str:

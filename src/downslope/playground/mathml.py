@@ -14,6 +14,7 @@ ACCENTS = {"hat": "^", "widehat": "^", "bar": "¯", "tilde": "~", "widetilde": "
 SIGNS = {
     "cdot": "⋅", "le": "≤", "ge": "≥", "ne": "≠", "land": "∧", "lor": "∨", "neg": "¬", "infty": "∞", "prime": "′",
     "lvert": "|", "rvert": "|", "lVert": "‖", "rVert": "‖", "lfloor": "⌊", "rfloor": "⌋", "ell": "ℓ", "lbrace": "{",
+    "top": "⊤", "odot": "⊙", "otimes": "⊗", "times": "×", "langle": "⟨", "rangle": "⟩", "sum": "∑", "in": "∈",
 }  # fmt: skip
 LETTERS = {"infty", "ell"}
 VARIANTS = {"epsilon": "ϵ", "varepsilon": "ε", "vartheta": "ϑ", "phi": "ϕ", "varphi": "φ"}

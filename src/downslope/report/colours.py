@@ -30,6 +30,9 @@ ORDER = (
     *("pid", "pnm", "rmsproptf", "madgrad", "kate", "ftrl", "nadamw"),
     *("laprop", "adapnm", "adabound", "amsbound", "adamod", "padam", "diffgrad"),
     *("signsgd", "grams", "ano", "novograd", "fromage", "adamnorm", "stableadamw"),
+    *("sgdw", "smorms3", "adamd", "adamatan2", "adax", "powersign", "addsign"),
+    *("adafactor", "soap", "prodigy", "came", "adammini", "kron", "dog"),
+    *("dadaptsgd", "dadaptadam", "ldog", "sm3", "lookahead", "sam", "galore"),
 )
 
 
