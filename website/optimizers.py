@@ -15,6 +15,8 @@ from downslope.compiler.graph import Graph
 from downslope.compiler.ops import WHOLE
 from downslope.compiler.trace import trace
 from downslope.errors import DownslopeError
+from downslope.formulas import VECTORS
+from downslope.landscape.trajectories import for_matrices
 from downslope.optim.classes import CLASSES, TORCH
 from downslope.playground.mathml import mathml
 from downslope.playground.page import gallery
@@ -117,10 +119,13 @@ def _page(name: str) -> str:
     if rest:
         parts += ["## What to know\n", *(f"{_prose(each)}\n" for each in rest)]
     parts += _beale(name)
-    for function, changes in ways(made).items():
+    others = ways(made)
+    titles = {f: f"With {', '.join(f'`{k}={v!r}`' for k, v in changes.items())}" for f, changes in others.items()}
+    titles |= {VECTORS[function]: "For vectors" for function in others if function in VECTORS}
+    for function, title in titles.items():
         if function is not formula.function:
             other = read(function)
-            parts.append(f"## With {', '.join(f'`{k}={v!r}`' for k, v in changes.items())}\n")
+            parts.append(f"## {title}\n")
             parts += [f"{_prose(each)}\n" for each in other.doc.split("\n\n")]
             parts += _formula(other, "###")
             parts += _cost(other, "###")
@@ -129,19 +134,12 @@ def _page(name: str) -> str:
 
 def _use(name: str) -> str:
     rate = CLASSES[name].setting_defaults.get("lr")
-    layer = "Linear(8, 4, bias=False)" if name in _matrices() else "Linear(8, 4)"
+    layer = "Linear(8, 4, bias=False)" if for_matrices(CLASSES[name], {}) else "Linear(8, 4)"
     given = f", lr={rate!r}" if isinstance(rate, int | float) else ""
     return (
         f"```python\nimport torch\nfrom downslope.optim import {name}\n\nmodel = torch.nn.{layer}\n"
         f"optimizer = {name}(model.parameters(){given})\n```\n"
     )
-
-
-@cache
-def _matrices() -> set[str]:
-    """The classes that want matrices."""
-    shown = set(gallery().values())
-    return {name for name, made in CLASSES.items() if made.__name__ not in shown}
 
 
 def _graph(formula: Formula) -> Graph | None:
@@ -261,7 +259,11 @@ def _beale(name: str) -> list[str]:
     walked = path(name)
     settings = ", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in walked.settings.items())
     how = {"tried": "a rate found by trying 30", "known of this surface": "settings this surface is known with"}
-    alone = " The point is a matrix of one row here; on real matrices it does more." if name in _matrices() else ""
+    alone = (
+        " The point is a matrix of one row here; on real matrices it does more."
+        if for_matrices(CLASSES[name], walked.settings)
+        else ""
+    )
     text = (
         f"{len(walked.points) - 1} steps from the ring towards the star at {settings} "
         f"({how.get(walked.chosen, walked.chosen)}).{alone} Two coordinates say little about networks: "

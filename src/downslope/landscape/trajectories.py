@@ -90,6 +90,11 @@ def _one(
     return Path(key, made.__name__, settings, chosen, points[:length], values[:length])
 
 
+def for_matrices(made: type[optim.Optimizer], settings: Mapping[str, Any]) -> bool:
+    """Whether a rule has a meaning for matrices alone, so that it sees a point as a row."""
+    return program(made.choose({**made.setting_defaults, **settings})).needs_matrices
+
+
 def best_rate(
     surface: Surface, made: type[optim.Optimizer], settings: dict[str, Any], start: Tensor, steps: int
 ) -> float:
@@ -126,8 +131,7 @@ def _walked(
     seed: int,
 ) -> Tensor:
     """Positions (steps + 1, rates, 2): one optimizer with a param group for each rate, so that all go at once."""
-    matrices = program(made.choose({**made.setting_defaults, **settings})).needs_matrices
-    point = start.reshape(1, 2) if matrices else start  # a rule for matrices sees a row
+    point = start.reshape(1, 2) if for_matrices(made, settings) else start
     places = [point.clone().requires_grad_() for _ in rates]
     rest = {name: value for name, value in settings.items() if name != "lr"}
     optimizer = made([{"params": [p], "lr": rate} for p, rate in zip(places, rates)], **{**rest, "lr": rates[0]})
