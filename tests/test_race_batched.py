@@ -16,7 +16,9 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from downslope.compiler.plan import program
 from downslope.errors import RunError
+from downslope.optim import OPTIMIZERS
 from downslope.optim.stacked import Stacked
 from downslope.race.alone import run_alone
 from downslope.race.batched import can_batch, check, run, run_batch, size, way
@@ -186,6 +188,19 @@ def test_trials_differ_in_whatever_is_a_number(varied: tuple[str, list[dict[str,
     optimizer, given = varied
     ours, theirs = together(task_of(mlp, (12,)), trials(optimizer, *given), warmup=0.2)
     assert_same(ours, theirs)
+
+
+def whole() -> list[str]:
+    """The rules that look at whole tensors, and are not for matrices alone."""
+    chosen = {name: program(made.choose({**made.setting_defaults})) for name, made in OPTIMIZERS.items()}
+    return [name for name, found in chosen.items() if found.whole and not found.needs_matrices]
+
+
+@pytest.mark.parametrize("optimizer", whole())
+def test_a_rule_that_looks_at_whole_tensors_sees_one_trials(optimizer: str) -> None:
+    ours, theirs = together(task_of(mlp, (12,)), trials(optimizer, {"lr": 0.01}, {"lr": 0.02}), warmup=0.2)
+    assert_same(ours, theirs)
+    assert theirs[0]["curve"]["train_loss"] != theirs[1]["curve"]["train_loss"]
 
 
 def test_shorter_trials_finish_first_and_leave() -> None:
