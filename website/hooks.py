@@ -27,7 +27,8 @@ def on_config(config: Any) -> Any:
     """Make the pages of the code once, and put them into the navigation."""
     config.extra["pages"] = made = {**optimizers.pages(), **surfaces.pages()}
     known = [*made, *(str(p.relative_to(ROOT / "docs")) for p in (ROOT / "docs").rglob("*.md"))]
-    config.nav = _navigation(config.nav, sorted(known))
+    named = set(re.findall(r"[\w/-]+\.md", str(config.nav)))
+    config.nav = _navigation(config.nav, sorted(set(known) - named))
     return config
 
 
@@ -40,6 +41,7 @@ def _navigation(entries: list[Any], known: list[str]) -> list[Any]:
             inside = _navigation(inside, known)
         elif "*" in inside:
             inside = optimizers.navigation() if inside.startswith("optimizers/") else _matching(inside, known)
+            known[:] = [name for name in known if name not in inside]  # a page stands in one place
             if title is None:
                 found += inside
                 continue
@@ -49,7 +51,8 @@ def _navigation(entries: list[Any], known: list[str]) -> list[Any]:
 
 
 def _matching(pattern: str, known: list[str]) -> list[str]:
-    pages = [name for name in known if fnmatch(name, pattern)]
+    """The pages of a pattern, the index first, in the folder that it names."""
+    pages = [name for name in known if fnmatch(name, pattern) and name.count("/") == pattern.count("/")]
     return sorted(pages, key=lambda name: (not name.endswith("index.md"), name))
 
 
