@@ -252,6 +252,25 @@ def test_the_command_draws_a_surface(tmp_path: Path) -> None:
     assert first["points"][1] == pytest.approx([0.8 * x, 0.2 * y])
 
 
+def test_a_rule_in_a_file_is_set_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "rules.py").write_text("def half(p, g, *, lr=0.01):\n    return p - lr * g / 2\n")
+    given = [
+        "booth",
+        "--optimizers",
+        f"{tmp_path}/rules.py:half",
+        "--set",
+        "half.lr=0.02",
+        "--steps",
+        "2",
+        "--grid",
+        "9",
+    ]
+    result = ask(*given, "--out", str(tmp_path / "out"))
+    assert result.exit_code == 0, result.output
+    (path,) = json.loads((tmp_path / "out" / "paths.json").read_text())["paths"]
+    assert path["optimizer"] == "half" and path["settings"] == {"lr": 0.02}
+
+
 def test_an_mp4_is_made_where_ffmpeg_is(tmp_path: Path, monkeypatch) -> None:
     import numpy as np
 

@@ -216,6 +216,16 @@ def test_noise_is_the_same_for_all_and_by_the_seed() -> None:
     assert not torch.equal(one.points, other.points)
 
 
+def test_a_rule_of_the_users_walks_by_its_file(tmp_path) -> None:
+    file = tmp_path / "my_rules.py"
+    file.write_text("def half(p, g, *, lr=0.01):\n    return p - lr * g / 2\n")
+    mine, usual = walk(SURFACES["booth"], {f"{file}:half": {"lr": 0.02}, "sgd": {"lr": 0.01}}, steps=5)
+    assert (mine.name, mine.label, mine.chosen) == ("half", "half", "given")
+    torch.testing.assert_close(mine.points, usual.points, rtol=1e-14, atol=1e-14)
+    with pytest.raises(RunError, match="has no third"):
+        walk(SURFACES["booth"], [f"{file}:third"])
+
+
 def test_a_rule_for_matrices_sees_a_point_as_a_row() -> None:
     (path,) = walk(SURFACES["booth"], {"muon": {"lr": 0.1, "weight_decay": 0.0}}, steps=3)
     lengths = (path.points[1:] - path.points[:-1]).norm(dim=-1)

@@ -25,7 +25,8 @@ def landscape(
         ),
     ],
     optimizers: Annotated[
-        str | None, typer.Option(metavar="A,B", help=f"Who walks. Default {SEVEN}.", show_default=False)
+        str | None,
+        typer.Option(metavar="A,B", help=f"Who walks, FILE.py:RULE too. Default {SEVEN}.", show_default=False),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -119,7 +120,8 @@ def _assign(walkers: dict[str, dict[str, Any]], words: list[str]) -> None:
 
     for word in words:
         name, equals, text = word.partition("=")
-        who, dot, setting = name.partition(".")
+        who, dot, setting = name.rpartition(".")
+        who = next((each for each in walkers if each.endswith(f":{who}")), who)  # of FILE.py:RULE the rule is enough
         if not equals or not dot:
             raise SettingError(f"--set {word}: give an optimizer, a setting and its value, as in --set adam.lr=0.1")
         if who not in walkers:

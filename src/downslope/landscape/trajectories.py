@@ -14,6 +14,7 @@ from torch import Tensor
 from .. import optim
 from ..compiler.plan import program
 from ..errors import SettingError
+from ..race import entrants
 from .surface import Surface
 
 RATES = tuple(10 ** (k / 4) for k in range(-20, 10))
@@ -50,7 +51,7 @@ def walk(
     noise: float | None = None,
     seed: int = 0,
 ) -> list[Path]:
-    """The paths of optimizers of `downslope.optim` by name, in float64, with their settings where some are given.
+    """The paths of optimizers, by name or as FILE.py:RULE, in float64, with their settings where some are given.
 
     `steps` and `noise` (standard deviation added to each gradient component, the same for all optimizers) are the
     surface's own unless given. An lr that is not given is the one the surface is known with, if it is, and else the
@@ -71,7 +72,7 @@ def walk(
 def _one(
     surface: Surface, name: str, given: dict[str, Any], start: Tensor, steps: int, noise: float, seed: int
 ) -> Path:
-    made = optim.by_name(name)
+    made = entrants.load(name) if ":" in name else optim.by_name(name)
     key = made.__name__.lower()
     for setting in given:
         if setting not in made.setting_defaults:
