@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from . import cases, floor, loop, machine, startup, table, trials, watching
+from . import cases, floor, loop, machine, matrices, startup, table, trials, watching
 from .peers import OPTIMIZERS, TITLES, has_ours
 from .shapes import SHAPES
 
@@ -88,6 +88,8 @@ def measure_all(names: list[str], shapes: list[str], extras: bool, effort: cases
             "AdamW + clip + average", lambda: cases.clip_and_average_case(effort, composite)
         )
         results["overhead"] = run("Adam, overhead", lambda: cases.overhead_case(replace(effort, compile=False)))
+        say("Muon beside its matrix products")
+        results["muon"] = matrices.measure(2, 1, 32, 1.0) if effort.quick else matrices.measure()
         say("first steps and imports, in fresh processes")
         results["first_step"] = startup.first_step_seconds(1 if effort.quick else 3)
         results["imports"] = startup.import_seconds(1 if effort.quick else 5)

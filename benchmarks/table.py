@@ -63,6 +63,9 @@ def tables(results: dict[str, Any]) -> list[tuple[str, list[str], Rows]]:
         others.append(row(overhead, f"Adam, {SINGLES.title}: overhead alone", compiled))
     if others:
         made.append(("Clipping and averaging in the same pass; overhead", columns, others))
+    if muon := results.get("muon"):
+        title = f"Muon on {muon['matrices']} matrices of a transformer {muon['width']} wide"
+        made.append((title, ["what", "ms", "× products"], muon_rows(muon)))
     if once := _once(results):
         made.append(("Paid once", ["what", "seconds"], once))
     if runs := results.get("loop"):
@@ -76,6 +79,15 @@ def tables(results: dict[str, Any]) -> list[tuple[str, list[str], Rows]]:
     verdicts = [[each.name, each.wanted, each.found, _verdict(each.met)] for each in targets(results)]
     made.append(("Targets", ["target", "wanted", "found", "verdict"], verdicts))
     return made
+
+
+MUON = {"products": "its matrix products alone", "ours": "ours", "torch": "torch.optim.Muon, in bfloat16"}
+
+
+def muon_rows(found: dict[str, Any]) -> Rows:
+    """A step of ours and of torch's, beside the products that it cannot do without."""
+    ratio = {"products": 1.0, **found["ratio"]}
+    return [[MUON[name], f"{found['ms'][name]:.2f}", f"{ratio[name]:.2f}"] for name in MUON if name in found["ms"]]
 
 
 def loop_rows(runs: dict[str, Any]) -> Rows:

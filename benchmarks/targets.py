@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from . import loop, watching
+from . import loop, matrices, watching
 from .cases import Case, speedup
 from .measure import geometric_mean
 from .peers import OPTIMIZERS
@@ -99,6 +99,14 @@ def _watch_target(runs: dict[str, Any], name: str) -> Target:
     return Target(title, wanted, f"{ratio:.3f} ×", ratio <= 1.02 if complete else None)
 
 
+def _muon_target(found: dict[str, Any] | None) -> Target:
+    title, wanted = "Muon's step over its matrix products", "≤ 1.20 ×"
+    if not found:
+        return Target(title, wanted, "not measured", None)
+    ratio, complete = found["ratio"]["ours"], found["width"] >= matrices.WIDTH
+    return Target(title, wanted, f"{ratio:.2f} ×", ratio <= 1.2 if complete else None)
+
+
 def targets(results: dict[str, Any]) -> list[Target]:
     """The verdicts over a results file's contents."""
     cases = [case for case in results["steps"] if case["shape"] in SHAPES]
@@ -122,6 +130,7 @@ def targets(results: dict[str, Any]) -> list[Target]:
         _worst_target("time over the floor, 100 M", "≤ 1.15 ×", 1.15, over, _complete(cases, ["100m"])),
         _mean_target(cases, "small", 8.0),
         clip,
+        _muon_target(results.get("muon")),
         _below("first step, traced and compiled", 0.2, (results.get("first_step") or {}).get("ours")),
         _below("import downslope, after torch", 0.3, (results.get("imports") or {}).get("import downslope")),
         *(_loop_target(results.get("loop") or {}, name) for name in LOOPS),

@@ -180,6 +180,7 @@ def made_up_results(**changes: float) -> dict:
         "clip": 1.9,
         "first_step": 0.1,
         "import_": 0.2,
+        "muon": 1.15,
     }
     figures |= {"mlp": 5.1, "cnn": 1.6, "transformers": 2.1, "watching digits": 1.01, "watching transformer": 1.01}
     assert changes.keys() <= (speedups | figures).keys()
@@ -203,6 +204,12 @@ def made_up_results(**changes: float) -> dict:
         ],
         "clip_and_average": composite,
         "overhead": made_up_case("adam", "singles", 12.0),
+        "muon": {
+            "matrices": 24,
+            "width": 512,
+            "ms": {"ours": 2.0 * figures["muon"], "products": 2.0, "torch": 9.0},
+            "ratio": {"ours": figures["muon"], "torch": 4.5},
+        },
         "first_step": {"shape": "small", "ours": figures["first_step"], "fused": 0.02},
         "imports": {"import downslope": figures["import_"], "import downslope.optim": 0.25},
         "loop": {
@@ -244,6 +251,7 @@ def test_good_figures_meet_every_target() -> None:
         ({"clip": 1.7}, ["clip + average, transformer"]),
         ({"first_step": 0.3}, ["first step, traced and compiled"]),
         ({"import_": 0.4}, ["import downslope, after torch"]),
+        ({"muon": 1.3}, ["Muon's step over its matrix products"]),
         ({"in memory": 1.06}, ["the training loop over the one by hand, digits"]),
         ({"in a folder": 1.06}, ["the same with its folder, digits"]),
         ({"watched": 1.2}, []),
