@@ -214,7 +214,7 @@ def _cost(formula: Formula, level: str = "##") -> list[str]:
     graph = _graph(formula)
     if graph is None:
         return []
-    counted, symbols = bill(graph, "float32"), legend(graph)
+    counted, symbols = bill(graph, "float32", "float32"), legend(graph)
     parts = [f"{level} States and cost\n"]
     if graph.states:
         parts += ["| state | in the formula | starts at | kept |", "|---|---|---|---|"]
@@ -231,8 +231,12 @@ def _cost(formula: Formula, level: str = "##") -> list[str]:
     operations = sum(counted["operations"].values())
     large = sum(graph.shape(state) == graph.whole_shape for state in graph.states)
     memory = f"{4 * large} bytes" if large else "nothing"
+    if large and not graph.shaped_states:
+        fewer = {kept: bill(graph, "float32", kept)["state_bytes"] for kept in ("bfloat16", "int8")}
+        memory += f"; {fewer['bfloat16']:.3g} in [bfloat16, {fewer['int8']:.3g} in int8](../precision.md#states)"
     if graph.shaped_states:
-        memory += f", and {_names([*graph.shaped_states])} for each tensor"
+        shaped = f"{_names([*graph.shaped_states])} for each tensor"
+        memory = f"{memory}, and {shaped}" if large else shaped
     parts.append(
         f"For each float32 parameter a step moves {counted['bytes']} bytes (reads {_names(counted['loads'])}; writes "
         f"{_names(counted['stores'])}{passes}) and computes {operations} operations; {counted['once']} more are "
