@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ._openml import fetch as openml
+from ._openml import parts
 
 TITLE = "photographs, 32 x 32 pixels, three convolutional layers (downloads from openml.org)"
 SCORE = "84.4 % of the test pictures, with dropout, trained on all 50,000 (Hinton et al. 2012, arXiv:1207.0580)"
@@ -23,15 +24,7 @@ DATA_SET, SHAPE, TRAIN = 40927, (3, 32, 32), 50000
 def data(images: int = SIZES[0]) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """The first of the `images` for training (at most 45,000), the last 5,000 of the training set for validation, and
     the test set; each colour shifted and scaled by its mean and deviation in the training part."""
-    pixels, labels = fetch()
-    validation = TRAIN - SIZES[1]
-    if not 1 <= images <= validation:
-        raise ValueError(f"images={images}: give 1 to {validation:,}")
-    parts = [slice(0, images), slice(validation, TRAIN), slice(TRAIN, None)]
-    scaled = [torch.tensor(pixels[part], dtype=torch.float32).unflatten(1, SHAPE) for part in parts]
-    train = scaled[0].double()  # the same with any number of threads
-    mean, deviation = train.mean((0, 2, 3), keepdim=True), train.std((0, 2, 3), keepdim=True)
-    return [(((x - mean) / deviation).float(), torch.tensor(labels[part])) for x, part in zip(scaled, parts)]
+    return parts(*fetch(), SHAPE, TRAIN, SIZES[1], images)
 
 
 def fetch() -> tuple[numpy.ndarray, numpy.ndarray]:

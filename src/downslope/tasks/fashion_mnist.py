@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ._openml import fetch as openml
+from ._openml import parts
 
 TITLE = "clothes, 28 x 28 pixels, a small convolutional network (downloads from openml.org)"
 SCORE = "89.7 % of the test pictures, a support vector machine trained on all 60,000 (Xiao et al. 2017)"
@@ -23,15 +24,7 @@ DATA_SET, SHAPE, TRAIN = 40996, (1, 28, 28), 60000
 def data(images: int = SIZES[0]) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """The first of the `images` for training (at most 55,000), the last 5,000 of the training set for validation, and
     the test set; pixels shifted and scaled by the mean and deviation of the training part."""
-    pixels, labels = fetch()
-    validation = TRAIN - SIZES[1]
-    if not 1 <= images <= validation:
-        raise ValueError(f"images={images}: give 1 to {validation:,}")
-    parts = [slice(0, images), slice(validation, TRAIN), slice(TRAIN, None)]
-    scaled = [torch.tensor(pixels[part], dtype=torch.float32).unflatten(1, SHAPE) for part in parts]
-    train = scaled[0].double()  # the same with any number of threads
-    mean, deviation = train.mean(), train.std()
-    return [(((x - mean) / deviation).float(), torch.tensor(labels[part])) for x, part in zip(scaled, parts)]
+    return parts(*fetch(), SHAPE, TRAIN, SIZES[1], images)
 
 
 def fetch() -> tuple[numpy.ndarray, numpy.ndarray]:
