@@ -92,7 +92,7 @@ def test_a_run_leaves_its_folder_and_says_one_line_an_epoch(call, here):
     status, out, err = call("blobs.py", "--lr", "1e-2", "--schedule", "cosine", "--out", "run")
     assert (status, err) == (0, "")
     assert sorted(p.name for p in (here / "run").iterdir()) == [
-        "best.pt", "config.json", "findings.json", "last.pt", "model.pt", "records.jsonl",
+        "best.pt", "config.json", "findings.json", "last.pt", "model.pt", "records.jsonl", "report.html",
     ]  # fmt: skip
     saved = json.loads((here / "run" / "config.json").read_text())
     assert saved.keys() == {"format", *(each.name for each in fields(Config))}

@@ -211,7 +211,7 @@ def main(folder: Path) -> None:
 
 def test_a_killed_run_ends_with_the_same_weights_and_records(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-W", "error", __file__, str(tmp_path)], capture_output=True, text=True, timeout=300
+        [sys.executable, "-W", "error", __file__, str(tmp_path)], capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])

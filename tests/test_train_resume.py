@@ -260,7 +260,8 @@ def test_a_disk_that_takes_no_more_is_an_error_and_the_last_state_is_kept(disk, 
         patch.setattr(name, broken, raising=False)
         train(make("plain")[0], resume=stopped)
     after = content(stopped)
-    assert after.keys() == before.keys() and after["last.pt"] == before["last.pt"]
+    told = {"findings.json", "report.html"}  # of a run that an error has ended, if the disk takes them
+    assert after.keys() - told == before.keys() - told and after["last.pt"] == before["last.pt"]
     task, options = make("plain")
     assert ending(train(task, resume=stopped)) == ending(train(task, **options))
 
