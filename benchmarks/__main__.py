@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from . import cases, floor, loop, machine, matrices, startup, table, trials, watching
+from . import cases, floor, loop, machine, matrices, startup, storage, table, trials, watching
 from .peers import OPTIMIZERS, TITLES, has_ours
 from .shapes import SHAPES
 
@@ -90,6 +90,8 @@ def measure_all(names: list[str], shapes: list[str], extras: bool, effort: cases
         results["overhead"] = run("Adam, overhead", lambda: cases.overhead_case(replace(effort, compile=False)))
         say("Muon beside its matrix products")
         results["muon"] = matrices.measure(2, 1, 32, 1.0) if effort.quick else matrices.measure()
+        say("states in fewer bits")
+        results["storage"] = storage.measure_all(effort)
         say("first steps and imports, in fresh processes")
         results["first_step"] = startup.first_step_seconds(1 if effort.quick else 3)
         results["imports"] = startup.import_seconds(1 if effort.quick else 5)

@@ -8,7 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from . import loop
+from . import loop, storage
 from .cases import Case, best_eager
 from .peers import NOT_EAGER, OPTIMIZERS, TITLES
 from .shapes import SHAPES, SINGLES
@@ -72,6 +72,8 @@ def tables(results: dict[str, Any]) -> list[tuple[str, list[str], Rows]]:
         made.append((f"The training loop: {loop.EPOCHS} epochs of the digits CNN, one thread", LOOP, loop_rows(runs)))
     if runs := results.get("watching"):
         made.append(("Watching at its default budget, one thread", WATCHING, watching_rows(runs)))
+    if stored := results.get("storage"):
+        made.append(("AdamW, states in fewer bits", storage.COLUMNS, storage.rows(stored)))
     if races := results.get("trials"):
         made.append(("Trials a minute: two cores, trials of 300 steps", TRIALS, trial_rows(races)))
     if races := results.get("trials_gpu"):

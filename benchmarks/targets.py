@@ -107,6 +107,32 @@ def _muon_target(found: dict[str, Any] | None) -> Target:
     return Target(title, wanted, f"{ratio:.2f} ×", ratio <= 1.2 if complete else None)
 
 
+# Of states in fewer bits: the shape, the figure, of which, and its bound.
+STORED: dict[str, tuple[str, str, str, float, bool]] = {
+    "int8 states over float32, transformer": ("transformer", "over float32", "int8", 1.1, True),
+    "torch's fused AdamW over int8 states, 100 M": ("100m", "torch over it", "int8", 1.25, False),
+    "bytes of int8 states a parameter": ("100m", "bytes", "int8", 2.1, True),
+    "bytes of bfloat16 states a parameter": ("100m", "bytes", "bfloat16", 4.1, True),
+    "bfloat16 states over float32, 100 M": ("100m", "over float32", "bfloat16", 1 / 1.15, True),
+}
+
+
+def _stored_target(stored: dict[str, Any], name: str) -> Target:
+    shape, figure, of, bound, at_most = STORED[name]
+    wanted = f"{'≤' if at_most else '≥'} {bound:.3g}{'' if figure == 'bytes' else ' ×'}"
+    if shape not in stored.get("shapes", {}):
+        return Target(name, wanted, "not measured", None)
+    value = stored["shapes"][shape][figure][of]
+    return Target(name, wanted, f"{value:.2f}", value <= bound if at_most else value >= bound)
+
+
+def _tensors_target(stored: dict[str, Any]) -> Target:
+    name, wanted, found = "a step over 10,000 tensors, for each", "< 1 µs", stored.get("overhead")
+    if found is None or not stored["shapes"].keys() >= {"100m"}:
+        return Target(name, wanted, "not measured", None)
+    return Target(name, wanted, f"{found:.2f} µs", found < 1.0)
+
+
 def targets(results: dict[str, Any]) -> list[Target]:
     """The verdicts over a results file's contents."""
     cases = [case for case in results["steps"] if case["shape"] in SHAPES]
@@ -133,6 +159,8 @@ def targets(results: dict[str, Any]) -> list[Target]:
         _muon_target(results.get("muon")),
         _below("first step, traced and compiled", 0.2, (results.get("first_step") or {}).get("ours")),
         _below("import downslope, after torch", 0.3, (results.get("imports") or {}).get("import downslope")),
+        *(_stored_target(results.get("storage") or {}, name) for name in STORED),
+        _tensors_target(results.get("storage") or {}),
         *(_loop_target(results.get("loop") or {}, name) for name in LOOPS),
         *(_watch_target(results.get("watching") or {}, name) for name in watching.LOOPS),
         *(_trials_target(results.get("trials") or {}, name, least) for name, least in TOGETHER.items()),

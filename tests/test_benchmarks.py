@@ -19,7 +19,7 @@ from rich.console import Console
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # benchmarks/ stands beside src/ and is not installed
 
-from benchmarks import cases, floor, measure, peers, shapes, table, targets  # noqa: E402
+from benchmarks import cases, floor, measure, peers, precision, shapes, storage, table, targets  # noqa: E402
 from benchmarks.__main__ import chosen, write_docs  # noqa: E402
 
 
@@ -181,6 +181,11 @@ def made_up_results(**changes: float) -> dict:
         "first_step": 0.1,
         "import_": 0.2,
         "muon": 1.15,
+        "int8": 0.6,
+        "over int8": 1.8,
+        "bfloat16": 0.75,
+        "bytes": 2.03,
+        "tensors": 0.6,
     }
     figures |= {"mlp": 5.1, "cnn": 1.6, "transformers": 2.1, "watching digits": 1.01, "watching transformer": 1.01}
     assert changes.keys() <= (speedups | figures).keys()
@@ -209,6 +214,28 @@ def made_up_results(**changes: float) -> dict:
             "width": 512,
             "ms": {"ours": 2.0 * figures["muon"], "products": 2.0, "torch": 9.0},
             "ratio": {"ours": figures["muon"], "torch": 4.5},
+        },
+        "storage": {
+            "shapes": {
+                shape: {
+                    "ms": dict.fromkeys((*storage.KINDS, storage.FUSED), 9.0),
+                    "over float32": {
+                        "float32": 1.0,
+                        "int8": figures["int8"],
+                        "bfloat16": figures["bfloat16"],
+                        storage.FUSED: 1.0,
+                    },
+                    "torch over it": {
+                        "float32": 1.0,
+                        "int8": figures["over int8"],
+                        "bfloat16": 1.3,
+                        storage.FUSED: 1.0,
+                    },
+                    "bytes": {"float32": 8.0, "int8": figures["bytes"], "bfloat16": 2 * figures["bytes"]},
+                }
+                for shape in ("transformer", "100m")
+            },
+            "overhead": figures["tensors"],
         },
         "first_step": {"shape": "small", "ours": figures["first_step"], "fused": 0.02},
         "imports": {"import downslope": figures["import_"], "import downslope.optim": 0.25},
@@ -252,6 +279,11 @@ def test_good_figures_meet_every_target() -> None:
         ({"first_step": 0.3}, ["first step, traced and compiled"]),
         ({"import_": 0.4}, ["import downslope, after torch"]),
         ({"muon": 1.3}, ["Muon's step over its matrix products"]),
+        ({"int8": 1.2}, ["int8 states over float32, transformer"]),
+        ({"over int8": 1.2}, ["torch's fused AdamW over int8 states, 100 M"]),
+        ({"bfloat16": 0.9}, ["bfloat16 states over float32, 100 M"]),
+        ({"bytes": 2.11}, ["bytes of int8 states a parameter", "bytes of bfloat16 states a parameter"]),
+        ({"tensors": 1.1}, ["a step over 10,000 tensors, for each"]),
         ({"in memory": 1.06}, ["the training loop over the one by hand, digits"]),
         ({"in a folder": 1.06}, ["the same with its folder, digits"]),
         ({"watched": 1.2}, []),
@@ -393,3 +425,28 @@ def test_unknown_names_are_refused_with_the_known(arguments: list[str]) -> None:
     with pytest.raises(typer.BadParameter, match=f"'{name}' is not one of {', '.join(known)}"):
         chosen(f"{next(iter(known))},{name}", known, option)
     assert chosen(", ".join(reversed(known)), known, option) == list(known)
+
+
+def test_states_in_fewer_bits_are_timed_and_judged() -> None:
+    quick = cases.Effort(rounds=1, budget=0.1, quick=True)
+    case = storage.step_case("100m", quick, shapes.Shape("little", [(3000,), (5,)], large=False))
+    assert case["bytes"]["int8"] < 2.1 < case["bytes"]["bfloat16"] < 4.1 < case["bytes"]["float32"] <= 8.0
+    found = {"shapes": {"100m": case}, "overhead": storage.overhead(quick, 10)}
+    assert [row[0] for row in storage.rows(found)] == ["float32", "bfloat16", "int8", storage.FUSED]
+    case["torch over it"]["int8"], case["over float32"]["bfloat16"], found["overhead"] = 1.2, 0.8, 0.5
+    verdicts = {each.name: each.met for each in targets.targets({"steps": [], "storage": found})}
+    assert verdicts["torch's fused AdamW over int8 states, 100 M"] is False
+    assert verdicts["bfloat16 states over float32, 100 M"] is True
+    assert verdicts["int8 states over float32, transformer"] is None
+    assert verdicts["a step over 10,000 tensors, for each"] is True
+
+
+def test_where_training_ends_is_compared_with_its_own_error() -> None:
+    runs = {
+        name: {str(seed): [loss + 0.1 * seed, 0.5] for seed in range(4)}
+        for name, loss in (("float32", 1.0), ("int8", 1.2))
+    }
+    rows = precision.rows({"digits": runs})
+    assert [row[-1] for row in rows] == ["–", "no", "–", "yes"]
+    assert rows[1][3:5] == ["1.3500 ± 0.0645", "+0.2000"]
+    assert "| digits | validation loss | int8 |" in precision.markdown({"digits": runs})
