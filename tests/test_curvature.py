@@ -84,6 +84,10 @@ NETS: dict[str, tuple[Callable[[], nn.Module], bool]] = {
     "gelu": (lambda: mlp(nn.GELU), False),
     "layer norm": (lambda: nn.Sequential(nn.Linear(8, 16), nn.LayerNorm(16), nn.SiLU(), nn.Linear(16, 3)), False),
     "residual": (Residual, False),
+    "a thousand": (
+        lambda: nn.Sequential(nn.Linear(8, 40), nn.Tanh(), nn.Linear(40, 14), nn.Tanh(), nn.Linear(14, 3)),
+        False,
+    ),
     "convolution": (lambda: conv(False), False),
     "batch norm, evaluation": (lambda: conv(True), False),
     "batch norm, training": (lambda: conv(True), True),

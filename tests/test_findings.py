@@ -224,6 +224,63 @@ def test_diagnose_trains_a_task_briefly(tmp_path: Path) -> None:
     assert said.exit_code == 1 and json.loads(said.output)["findings"][0]["symptom"] == "lr-too-high"
 
 
+@pytest.mark.parametrize(
+    "scale_over_batch, rests, said", [(400.0, True, True), (4.0, True, False), (400.0, False, False)]
+)
+def test_a_batch_is_too_small_only_at_rest_and_far_below_the_noise(
+    scale_over_batch: float, rests: bool, said: bool
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    batch, s = 16, Signals()
+    s.loss.extend([2.0 - (0.0 if rests else 0.004 * i) for i in range(400)])
+    s.batch.extend([batch] * 400)
+    for i in range(400):  # g.g' of a mean with |G|^2 = 1, noise of B_simple = scale
+        noise = scale_over_batch * (1 + 0.1 * float(torch.randn((), generator=generator)))
+        g = 1 + 0.2 * float(torch.randn((), generator=generator))
+        s.dots.append((200 + i // 4, batch, g, g + noise, g + noise))
+    found = SYMPTOMS["batch-too-small"].judge(s)
+    assert (found is not None) == said
+    if found is not None:
+        assert 0.8 < found.evidence["noise_scale"] / (scale_over_batch * batch) < 1.2 and not found.severe
+
+
+@pytest.mark.parametrize(
+    "factor, symptom", [(20.0, "exploding-gradients"), (2.0, None), (0.5, None), (0.05, "vanishing-gradients")]
+)
+def test_gradients_over_depth(factor: float, symptom: str | None) -> None:
+    """A factor with every layer from the loss back, over six layers, and a loss that stands."""
+    from downslope.diagnose.signals import Parameter, Sample
+
+    s = Signals()
+    s.loss.extend([2.3] * 50)
+    s.parameters = [
+        Parameter(f"{i}.weight", "weight", (16, 16), True, True, order=i, follows="relu", std=0.1) for i in range(6)
+    ]
+    grads = torch.tensor([factor ** (5 - i) for i in range(6)]).numpy()
+    s.samples = [Sample(i, 2.3, 0.1, grads, grads, grads, 1.0, 1.0, -1.0, 1.0) for i in range(10)]
+    found = [SYMPTOMS[slug].judge(s) for slug in ("exploding-gradients", "vanishing-gradients")]
+    assert [f.symptom for f in found if f is not None] == ([] if symptom is None else [symptom])
+
+
+@pytest.mark.parametrize("share, loss, said", [(1.0, 2.3, True), (0.5, 2.3, False), (1.0, 0.5, True)])
+def test_one_answer_to_all_is_told(share: float, loss: float, said: bool) -> None:
+    from collections import Counter
+
+    from downslope.diagnose.signals import LossSeen
+
+    s = Signals()
+    s.loss.extend([2.3] * 100 + [loss] * 100)
+    wanted = Counter({k: 4 for k in range(8)})
+    answers = Counter({3: int(32 * share), 5: 32 - int(32 * share)})
+    s.losses = [
+        LossSeen(i, "classes", "classes", loss, 8, predicted=answers, wanted=wanted, per_sample=True)
+        for i in range(0, 200, 5)
+    ]
+    found = SYMPTOMS["one-class"].judge(s)
+    assert (found is not None) == said
+    assert found is None or "class 3 is predicted for all samples; it is the target of 12%" in found.verdict
+
+
 def still(cosine: float, gradient: float) -> Signals:
     """Signals of a run whose loss stands at its start."""
     from downslope.diagnose.signals import Sample
