@@ -266,6 +266,18 @@ def test_a_compiled_model_is_watched_from_outside(what: str) -> None:
     assert runs[0] == runs[1]
 
 
+@pytest.mark.parametrize("make, said", [(cnn, True), (lambda: cnn(False), False), (mlp, False)])
+def test_a_bias_before_a_batch_norm_is_a_note_and_no_finding(make: Any, said: bool) -> None:
+    model = make()
+    optimizer = torch.optim.Adam(model.parameters())
+    with downslope.watch(model, optimizer, budget=1.0) as seen:
+        train(model, optimizer, 6)
+        report = seen.report()
+    assert report.findings == []
+    assert [note for note in report.notes if "0.bias and 1 more): bias=False" in note] == report.notes * said
+    assert len(report.notes) == said
+
+
 def test_copies_and_pickles_of_a_watched_model_are_not_watched() -> None:
     model = mlp()
     optimizer = torch.optim.Adam(model.parameters())

@@ -232,6 +232,12 @@ class Watch:
                 + (f", and what the others have told of theirs; losses there: {others}" if others else "")
                 + ("" if team.rank == 0 else "; the report of process 0 knows of all")
             )
+        idle = [p.name for p in s.parameters if p.kind == "bias" and p.follows == "batchnorm" and p.trained]
+        if idle:
+            names = f"{idle[0]}{f' and {len(idle) - 1} more' if len(idle) > 1 else ''}"
+            found.append(
+                f"a bias before a batch norm does nothing, which takes it out again ({names}): bias=False saves it"
+            )
         words = note(s) if s.counts["not_zeroed"] == 0 else None
         return [*found, words] if words else found
 
