@@ -186,7 +186,6 @@ def test_cost_and_kernel_of_states_in_fewer_bits(show):
     assert "--as llvm and --as cost" in show("adam", "--states", "int8").err
 
 
-
 @pytest.mark.parametrize("stage", [stage for stage in Stage if stage is not Stage.cost])
 def test_a_machine_reads_the_same_text(show, stage):
     read = json.loads(show("lion", "--as", stage, "--json").out)

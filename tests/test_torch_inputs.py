@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch.testing._internal.common_optimizers import OptimizerErrorEnum, optim_db
 
+from downslope.errors import StateError
 from downslope.optim import CLASSES, TORCH
 from downslope.optim.around import OWN
 from optim_cases import give_gradients, parameters, take_steps
@@ -104,6 +105,8 @@ def test_same_results(name: str, kwargs: dict[str, Any], dtype: torch.dtype, def
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.complex64], ids=str)
 def test_same_results_in_other_dtypes(name: str, kwargs: dict[str, Any], dtype: torch.dtype) -> None:
     """bfloat16: torch rounds after each operation and ours once in a step, so only the first steps are alike."""
+    if name == "Adafactor" and dtype.is_complex:
+        pytest.skip("torch's takes real tensors alone")
     ours, theirs = both(name, dtype, kwargs)
     for optimizer in (ours, theirs):
         take_steps(optimizer, 0, 1 if dtype == torch.bfloat16 else STEPS)
@@ -178,7 +181,11 @@ ERRORS = [
 def test_error_inputs(name: str, error: Any) -> None:
     given = error.optimizer_error_input
     params = given.params if given.params is not None else parameters()
-    assert error.error_on is OptimizerErrorEnum.CONSTRUCTION_ERROR
+    if error.error_on is OptimizerErrorEnum.STEP_ERROR:
+        optimizer = CLASSES[name](params, **given.kwargs)
+        with pytest.raises(StateError, match="complex"):
+            take_steps(optimizer, 0, 1)
+        return
     if given.desc in ACCEPTED:
         take_steps(CLASSES[name](params, **given.kwargs), 0, 2)
     elif issubclass(error.error_type, Warning):

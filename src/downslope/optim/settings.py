@@ -32,6 +32,8 @@ CHECKS: dict[str, Check | tuple[Check, ...]] = {
     "momentum_decay": _AT_LEAST_0,
     "etas": ((lambda x: 0 < x < 1, "must be above 0 and below 1"), (lambda x: x > 1, "must be above 1")),
     "step_sizes": _AT_LEAST_0,
+    "beta2_decay": (lambda x: x <= 0, "must be at most 0"),
+    "d": (lambda x: x >= 1, "must be at least 1"),
 }
 
 

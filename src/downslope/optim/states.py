@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from ..compiler.plan import Plan
-from ..compiler.shapes import sizes
+from ..compiler.shapes import Shape, sizes
 from ..errors import StateError
 from . import storing
 from .precision import Precision, for_state, storages
@@ -31,9 +31,11 @@ def start(param: torch.Tensor, name: str, group: Group, plan: Plan, asked: Preci
     return storing.start(param, name, for_state(asked, plan, name, param.dtype), begin)
 
 
-def start_sized(param: torch.Tensor, size: tuple[int, ...], value: float | str, group: Group) -> torch.Tensor:
-    """A state of another size than its parameter at its initial value, in the same precision or float32."""
-    dtype = torch.float32 if param.dtype in (torch.float16, torch.bfloat16) else param.dtype
+def start_sized(param: torch.Tensor, shape: Shape, value: float | str, group: Group) -> torch.Tensor:
+    """A state of another size than its parameter at its initial value, in the same precision; square matrices, which
+    are decomposed, at least in float32."""
+    size, low = sizes(shape, param.shape), param.dtype in (torch.float16, torch.bfloat16)
+    dtype = torch.float32 if low and shape[1] == shape[2] else param.dtype
     if value == "identity":
         return torch.eye(*size, dtype=dtype, device=param.device)
     return torch.full(size, initial(value, group), dtype=dtype, device=param.device)
@@ -94,7 +96,7 @@ class Bank:
         for name, shape in plan.kept.items():
             size = sizes(shape, param.shape)
             if state.get(name) is None:
-                state[name] = start_sized(param, size, plan.graph.states[name], group)
+                state[name] = start_sized(param, shape, plan.graph.states[name], group)
             elif tuple(state[name].shape) != size:
                 raise StateError(
                     f"the state {name} has shape {tuple(state[name].shape)}, and is to have {size}, its parameter "
