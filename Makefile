@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: race test bench bench-gpu textbook docs lint setup clean
+.PHONY: race test bench bench-gpu bench-diagnose textbook docs lint setup clean
 .DEFAULT_GOAL := test
 
 setup: $(VENV)/.ready
@@ -41,6 +41,10 @@ PEERS := bitsandbytes torchao flashoptim torch-optimi
 bench-gpu: setup
 	for peer in $(PEERS); do $(PIP) install -q -c constraints.txt $$peer || true; done
 	$(BIN)/python -m benchmarks.gpu
+
+bench-diagnose: setup
+	$(PIP) install -q -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m benchmarks.diagnose
 
 lint: setup
 	$(BIN)/ruff check .

@@ -162,7 +162,7 @@ class Follower:
         s.counts["steps_in_evaluation"] += not self._mode
         if not self._structure:
             self._structure = True
-            if not self.guard.probe("losses", graph.read, root, s.parameters, self.tensors):
+            if not self.guard.probe("losses", graph.read, root, s.parameters, self.tensors, self._strangers()):
                 self.guard.note("the graph of the loss is too large to be read: what follows a layer is not known")
         if self.guard.plan["losses"]:
             self.guard.probe("losses", self._read_loss, root, value)
@@ -171,6 +171,11 @@ class Follower:
         if s.not_finite is None and not math.isfinite(value):
             s.not_finite = {"step": s.steps, "where": "loss", **self._origin()}
         self._output = None
+
+    def _strangers(self) -> list[Any]:
+        """Where parameters go that the loss has and the model has not."""
+        found: list[Any] = self.signals.facts.setdefault("strangers", [])
+        return found
 
     def _read_loss(self, root: torch.Tensor, value: float) -> None:
         found = losses.find(root)

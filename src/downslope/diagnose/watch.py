@@ -165,6 +165,7 @@ class Watch:
         seen, s = self._follower, self.signals
         held = [p.detach() for p in seen.tensors]
         s.facts["schedulers"] = schedulers(seen.optimizer)
+        s.facts["own_loss"] = seen.trial.agrees
         s.facts["versions_now"] = [p._version for p in seen.tensors]
         s.facts["alike_now"] = [q.alike and bool((p == p[:1]).all()) for p, q in zip(held, s.parameters)]
         s.facts["std_now"] = [float(p.float().std()) if p.numel() > 1 else 0.0 for p in held]

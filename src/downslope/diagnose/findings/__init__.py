@@ -66,6 +66,9 @@ SYMPTOMS: dict[str, Symptom] = {
     "inputs-unnormalised": Symptom("Inputs are not normalised", data.inputs, ALL),
     "init-too-large": Symptom("Weights start too large", start.large, ALL),
     "init-too-small": Symptom("Weights start too small", start.small, ("vanishing-gradients", *RATE, *STANDING)),
+    "weight-decay-on-norms": Symptom(
+        "Weight decay on norms and biases", settings.decay, ("dead-relu", "vanishing-gradients", *STANDING)
+    ),
     "vanishing-gradients": Symptom("Gradients vanish over depth", depth.vanishing, (*RATE, *STANDING)),
     "lr-too-high": Symptom(
         "The learning rate is too high", rate.too_high, (*DEPTH, *BLOWN, *STANDING, "batch-norm-gap")
@@ -81,6 +84,7 @@ SYMPTOMS: dict[str, Symptom] = {
         "Batches too small for batch norm", batchnorm.small_batch, ("batch-norm-gap", "batch-too-small", "underfitting")
     ),
     "batch-norm-gap": Symptom("Batch norm's statistics are not the batches'", batchnorm.gap),
+    "clipping-always": Symptom("Nearly all gradients are clipped", settings.clipping, ("lr-too-low", "plateau")),
     "lr-too-low": Symptom("The learning rate is too low", rate.too_low, STANDING),
     "labels-unlearnable": Symptom("Labels that cannot be learned", data.labels, ("overfitting", *STANDING)),
     "stuck-large-gradients": Symptom("Stuck with large gradients", still.stuck, ("plateau", "one-class")),
@@ -88,10 +92,8 @@ SYMPTOMS: dict[str, Symptom] = {
     "one-class": Symptom("One class is predicted for all", data.one_class),
     "overfitting": Symptom("Overfitting", fit.over),
     "underfitting": Symptom("Underfitting", fit.under, ("batch-too-small",)),
-    "clipping-always": Symptom("Nearly all gradients are clipped", settings.clipping),
     "scheduler-never-stepped": Symptom("A scheduler that is never stepped", loop.never_stepped),
     "scheduler-before-optimizer": Symptom("The scheduler is stepped before the optimizer", loop.before_optimizer),
-    "weight-decay-on-norms": Symptom("Weight decay on norms and biases", settings.decay),
     "loss-spikes": Symptom("Spikes in the loss", loss.spikes),
     "batch-too-small": Symptom("Batches are small against the gradient's noise", noise.judge),
 }

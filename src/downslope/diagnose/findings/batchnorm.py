@@ -56,7 +56,10 @@ def gap(s: Signals) -> Finding | None:
         var = np.maximum(np.mean([x.var for x in late], axis=0), 1e-12)
         off = np.abs(np.mean([x.mean - x.running_mean for x in late], axis=0)) / np.sqrt(var)
         scale = np.abs(np.log(np.maximum(np.mean([x.running_var for x in late], axis=0), 1e-12) / var))
-        if float(np.median(off)) > GAP or float(np.median(scale)) > np.log(4.0):
+        # (1 - momentum)^steps of the running statistics are still 0 and 1, which nobody measured
+        stale = momentum is not None and (1 - momentum) ** s.steps > 0.5
+        far, wide = (GAP / 4, np.log(1.5)) if stale else (GAP, np.log(4.0))
+        if float(np.median(off)) > far or float(np.median(scale)) > wide:
             found[name] = {
                 "mean": float(np.median(off)),
                 "variance": float(np.exp(np.median(scale))),

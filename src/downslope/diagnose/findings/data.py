@@ -8,6 +8,7 @@ from statistics import median
 
 from ..finding import Finding
 from ..signals import Signals, mean
+from .fit import drowned
 from .rate import ratio
 
 RMS = (1e-2, 20.0)
@@ -26,7 +27,8 @@ def inputs(s: Signals) -> Finding | None:
     known = next((p for p in s.parameters if p.name.rpartition(".")[0] == layer and p.kind == "weight"), None)
     if known is None or known.follows in ("batchnorm", "norm"):
         return None
-    if any(p.kind in ("norm", "embedding") and 0 <= p.order < known.order for p in s.parameters):
+    makers = [p.order for p in s.parameters if p.kind in ("norm", "embedding") and p.order >= 0]
+    if any(known.order < 0 or order < known.order for order in makers):
         return None  # a norm or an embedding made them
     rms = median(i.rms for i in seen)
     offset = median(abs(i.mean) / i.std if i.std > 0 else math.inf for i in seen)
@@ -83,17 +85,17 @@ def labels(s: Signals) -> Finding | None:
     """Nothing to learn: updates are of a healthy size, gradients reach all, and the loss stays that of knowing nothing;
     or what is learned by heart says nothing of the validation data."""
     nothing = s.ignorance()
-    if s.kind() not in ("classes", "binary") or not nothing > 0.05 or s.steps < 100:
+    if s.kind() not in ("classes", "binary") or not nothing > 0.05 or s.steps < 100 or drowned(s):
         return None
     scored = [x for x in s.validation if x[0] > 0.3 * s.steps]
     blocks = s.blocks()
     if len(scored) >= 2 and len(s.validation) >= 3:
-        # never better than knowing nothing, by a twentieth, and worse as it is fitted
-        never = min(v for _, v in s.validation) > 0.95 * nothing
-        if never and s.end() < 0.9 * nothing and median(v for _, v in scored) > 1.02 * nothing:
+        # never better than knowing nothing, and worse as it is fitted
+        never = min(v for _, v in s.validation) > 0.98 * nothing
+        if never and s.end() < 0.97 * nothing and median(v for _, v in scored) > 1.01 * nothing:
             return _labels(s, nothing, "what is learned of the training data says nothing of the validation data", 0.85)
     late = [r for r in (ratio(x, s) for x in s.late()) if math.isfinite(r)]
-    trained = bool(late) and median(late) > MOVES
+    trained = bool(late) and median(late) > MOVES and not _pulls(s)
     if not trained or not blocks or min(blocks) < 0.93 * nothing or max(blocks[3:]) > 1.3 * nothing:
         return None
     found = s.trial(START) if s.trial is not None else None
@@ -120,6 +122,12 @@ def same_batches(s: Signals) -> Finding | None:
         severe=False,
         evidence={"same": same, "of": of},
     )
+
+
+def _pulls(s: Signals) -> bool:
+    """Do the gradients of neighbouring batches agree? Then there is something to learn, however slow it goes."""
+    cosines = [d / math.sqrt(a * b) for step, _, d, a, b in s.dots if step > s.steps / 2 and 0 < a * b < math.inf]
+    return len(cosines) >= 3 and mean(cosines) > 0.1
 
 
 START = ("start", 0.01, 0.1, 1.0, 10.0)
@@ -152,8 +160,11 @@ def one_class(s: Signals) -> Finding | None:
         return None
     most = said.most_common(1)[0][1] / sum(said.values())
     # knowing nothing says the commonest class, too: it is the loss's standing still that makes it a finding
-    if most < 0.999 or (share > 0.6 and s.end() < 0.97 * s.start()) or share > 0.98:
+    if most < (0.97 if share < 0.6 else 0.999) or (share > 0.6 and s.end() < 0.97 * s.start()) or share > 0.98:
         return None
+    blocks = s.blocks()
+    if said.most_common(1)[0][0] == top and blocks and blocks[5] - blocks[-1] > 0.01 * s.start():
+        return None  # the commonest class first, others later: the loss still falls
     return Finding(
         "one-class",
         f"class {said.most_common(1)[0][0]} is predicted for all samples; it is the target of "

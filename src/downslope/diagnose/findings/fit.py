@@ -44,6 +44,19 @@ def over(s: Signals) -> Finding | None:
     )
 
 
+def drowned(s: Signals) -> bool:
+    """Has weight decay pulled the weights to a fraction of their start, and holds them there?"""
+    now = s.facts.get("std_now")
+    if now is None or not s.start() > 0 or s.end() < 0.5 * s.start():
+        return False
+    found = [
+        math.hypot(now[i], s.facts["mean_now"][i]) / math.hypot(p.std, p.mean)
+        for i in s.weights()
+        if (p := s.parameters[i]).decay > 0 and p.std > 0
+    ]
+    return bool(found) and median(found) < 0.3
+
+
 FLAT = 0.03
 HIGH = 0.5
 
@@ -51,6 +64,8 @@ HIGH = 0.5
 def under(s: Signals) -> Finding | None:
     """The training loss has come to rest high, validation is as high, and no other learning rate gets it lower."""
     nothing, blocks = s.ignorance(), s.blocks()
+    if drowned(s):
+        return _drowned(s)
     if s.kind() != "classes" or not nothing > 0 or s.steps < 200 or len(s.validation) < 3 or not blocks:
         return None
     end, before = blocks[-1], blocks[6]
@@ -69,4 +84,18 @@ def under(s: Signals) -> Finding | None:
         confidence=0.65,
         severe=False,
         evidence={"train": end, "validation": s.validation[-1][1], "ignorance": nothing},
+    )
+
+
+def _drowned(s: Signals) -> Finding:
+    decay = max(p.decay for p in s.parameters)
+    return Finding(
+        "underfitting",
+        f"weight decay ({decay:g}) has pulled the weights to less than a third of their start, and the loss rests at "
+        f"{s.end():.3g} ({s.start():.3g} at the start)",
+        "weight decay is stronger than the gradient of the loss",
+        f"weight decay {decay / 100:.1g}, and none on norms and biases",
+        since_step=0,
+        confidence=0.9,
+        evidence={"decay": decay, "train": s.end()},
     )

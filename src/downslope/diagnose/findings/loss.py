@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -19,6 +20,8 @@ TIMES = 3.0
 def exploding(s: Signals) -> Finding | None:
     """The loss is, in the median of the last steps, three times its start."""
     found = s.finite()
+    if len(found) >= 5 and s.kind() in ("classes", "binary", "values") and s.start() < 0:
+        return _below_zero(s)
     if len(found) < 5 or not s.start() > 0:
         return None
     end = median(found[-min(10, max(3, len(found) // 5)) :])
@@ -38,16 +41,48 @@ def exploding(s: Signals) -> Finding | None:
     )
 
 
+def _below_zero(s: Signals) -> Finding | None:
+    """A loss that is never negative, and falls below zero without end: its sign was turned."""
+    if not s.end() < TIMES * s.start():
+        return None
+    return Finding(
+        "loss-exploding",
+        f"the loss began at {s.start():.3g} and is {s.end():.3g}; one of this kind is never below 0",
+        "the sign of the loss: it is maximised",
+        "minimise the loss as it is, without the minus",
+        since_step=0,
+        confidence=0.95,
+        evidence={"start": s.start(), "end": s.end(), "loss": list(s.loss)[-200:]},
+    )
+
+
+FAR = 10.0
+"""Times the start: so high a single spike is worth a word even if the loss is back at once."""
+JITTERS = 8.0
+"""A spike's height over the usual jitter of the loss, both as logarithms: losses of single batches are skewed, the more
+the lower they are, and single samples' the most."""
+
+
+def _high(s: Signals, spike: dict[str, Any]) -> bool:
+    logs = [math.log(x) for x in s.finite() if x > 0]
+    jitter = 1.05 * median(abs(b - a) for a, b in pairwise(logs))
+    return spike["usual"] > 0 and math.log(spike["loss"] / spike["usual"]) > JITTERS * jitter
+
+
 def spikes(s: Signals) -> Finding | None:
     """The loss jumps far above its level, again and again, in a run that goes well otherwise.
 
     Its causes are ranked by a replay of the highest one, where the steps before it were kept."""
-    found = [x for x in s.spikes if x["step"] > 0.1 * s.steps]
-    if len(found) < 1 or s.steps < 60 or s.end() > s.start():
+    if s.steps < 60 or s.end() > s.start():
+        return None
+    found = [x for x in s.spikes if x["step"] > 0.1 * s.steps and _high(s, x)]
+    if not found:
         return None
     worst = max(found, key=lambda x: x["loss"] - x["usual"])
     if worst["loss"] < 3 * worst["usual"] or worst["loss"] < s.start():
         return None
+    if len(found) < 2 and worst["loss"] < FAR * s.start() and _returned(s, worst):
+        return None  # once, and back at once: it has cost nothing
     asked = s.inquest(worst["step"]) if s.inquest is not None else None
     causes = getattr(asked, "causes", None) or _guessed(s, worst)
     evidence = {"spikes": [(x["step"], x["loss"], x["usual"]) for x in found], "before": _plain(worst["before"][-10:])}
@@ -81,11 +116,15 @@ def _leaps(s: Signals, before: list[dict[str, Any]]) -> dict[str, float]:
     return dict(sorted(found.items(), key=lambda item: -item[1])[:6])
 
 
+def _returned(s: Signals, spike: dict[str, Any]) -> bool:
+    """Is the loss halfway back in each of the three steps after it?"""
+    after = [x for x in list(s.loss)[spike["step"] + 1 : spike["step"] + 4] if math.isfinite(x)]
+    return bool(after) and max(after) < spike["usual"] + 0.5 * (spike["loss"] - spike["usual"])
+
+
 def _guessed(s: Signals, worst: dict[str, Any]) -> list[Cause]:
     """Causes ranked by what was seen of the steps before, where the spike cannot be replayed."""
-    at = worst["step"]
-    after = [x for x in list(s.loss)[at + 1 : at + 4] if math.isfinite(x)]
-    returned = bool(after) and max(after) < worst["usual"] + 0.5 * (worst["loss"] - worst["usual"])
+    at, returned = worst["step"], _returned(s, worst)
     stale = max((x.get("staleness", math.nan) for x in worst["before"][-5:]), default=math.nan)
     moved = [x.get("update", math.nan) for x in worst["before"] if math.isfinite(x.get("update", math.nan))]
     leap = moved[-1] / median(moved) if len(moved) > 3 else math.nan

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from statistics import median
+from typing import Any
+
 import numpy as np
 
 from ..finding import Finding
@@ -19,7 +23,7 @@ def not_in_optimizer(s: Signals) -> Finding | None:
         if p.asks and not p.trained and p.order >= 0 and a == b  # else another optimizer has them
     ]
     if not still:
-        return None
+        return _unregistered(s)
     total = sum(np.prod(p.shape) for p in s.parameters if p.asks)
     share = sum(np.prod(p.shape) for p in s.parameters if p.name in still) / max(1, total)
     return Finding(
@@ -34,6 +38,24 @@ def not_in_optimizer(s: Signals) -> Finding | None:
     )
 
 
+def _unregistered(s: Signals) -> Finding | None:
+    """The loss has parameters that are not the model's, and nobody moves them."""
+    held = [(p, version) for ref, version in s.facts.get("strangers", ()) if (p := ref()) is not None]
+    still = [tuple(p.shape) for p, version in held if p._version == version]
+    if not still:
+        return None
+    return Finding(
+        "parameters-not-in-optimizer",
+        f"the loss has {len(still)} parameters that model.parameters() does not give, of shapes "
+        f"{listed([str(shape) for shape in still])}; nothing moves them",
+        "layers are kept in a plain list or dictionary, or made outside the model",
+        "keep them in torch.nn.ModuleList or ModuleDict, before the optimizer is made",
+        since_step=0,
+        confidence=0.9,
+        evidence={"shapes": [list(shape) for shape in still]},
+    )
+
+
 def no_gradient(s: Signals) -> Finding | None:
     """In the optimizer and never a gradient: None, or zero throughout, in all samples.
 
@@ -44,7 +66,7 @@ def no_gradient(s: Signals) -> Finding | None:
     grads = np.stack([sample.grad for sample in s.samples])
     last = grads[len(grads) // 2 :]
     if not (np.nan_to_num(last) > 0).any():
-        return None
+        return _none_at_all(s, grads)
     found, absent = [], []
     for i, p in enumerate(s.parameters):
         if (
@@ -75,6 +97,22 @@ def no_gradient(s: Signals) -> Finding | None:
         confidence=0.9,
         severe=len(names) > 1 or bool(found),
         evidence={"none": absent, "zero": found},
+    )
+
+
+def _none_at_all(s: Signals, grads: Any) -> Finding | None:
+    """The optimizer never saw a gradient, though backward made some: they were cleared in between."""
+    made = [x.before_clip for x in s.samples if math.isfinite(x.before_clip)]
+    if (np.nan_to_num(grads) > 0).any() or not made or not median(made) > 0:
+        return None
+    return Finding(
+        "no-gradient",
+        f"no parameter had a gradient in any of {len(grads)} steps that were looked at, though backward made them",
+        "optimizer.zero_grad() stands between backward and step",
+        "call zero_grad() before backward, or after step",
+        since_step=0,
+        confidence=0.98,
+        evidence={"steps": len(grads), "norm after backward": median(made)},
     )
 
 

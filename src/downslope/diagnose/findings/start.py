@@ -12,6 +12,9 @@ from .reach import listed
 SMALL, LARGE = 1e-3, 20.0
 """Fan-in times variance, over what keeps a signal's size (1, or 2 before ReLU). torch's own start is 1/6 to 1/3,
 GPT-2's 0.02 is 1/40 at width 64, and trained weights stay within 1e-2 to 20 in the healthy runs of the tests."""
+LESS, ALL_SMALL, MORE = 0.1, 1e-6, 4.0
+"""Of layers one after the other: their median, and the product, in which a signal falls to a thousandth. torch's gain
+for tanh, 5/3, is 2.8."""
 
 
 def constant(s: Signals) -> Finding | None:
@@ -55,7 +58,12 @@ def small(s: Signals) -> Finding | None:
     """Weights so small that the signal dies out from layer to layer, and the loss has not moved."""
     found = _ratios(s)
     low = {name: r for name, r in found.items() if r < SMALL}
-    if len(low) < 2 or len(low) < len(found) / 2 or s.steps < 20 or s.end() < 0.9 * s.start():
+    if s.steps < 20 or s.end() < 0.9 * s.start():
+        return None
+    each = median(found.values()) if found else math.nan
+    if each < LESS and len(found) > 2 and math.prod(found.values()) < ALL_SMALL:
+        low = low or found  # none by itself, but one after the other
+    elif len(low) < 2 or len(low) < len(found) / 2:
         return None
     return Finding(
         "init-too-small",
@@ -75,7 +83,10 @@ def large(s: Signals) -> Finding | None:
     nothing = s.ignorance()
     first = next((x for x in s.loss if not math.isnan(x)), math.nan)
     saturated = [layer for _, layers in s.layers[:1] for layer in layers.values() if layer.flat > 0.5]
-    if not high or s.steps < 5 or not (saturated or not first < 3 * nothing):
+    each = median(found.values()) if found else math.nan
+    stacked = each > MORE and len(found) > 4 and s.end() > nothing  # none by itself, but one after the other
+    high = high or (found if stacked else {})
+    if not high or s.steps < 5 or not (saturated or stacked or not first < 3 * nothing):
         return None
     return Finding(
         "init-too-large",

@@ -27,7 +27,7 @@ def dead(s: Signals) -> Finding | None:
         share = float(np.logical_and.reduce(list(rows)).mean())
         if share > DEAD:
             found[p.name] = share
-    if not found or s.steps < 20:
+    if not found or s.steps < 20 or s.end() < 0.3 * s.start():  # it has learned with the rest
         return None
     return Finding(
         "dead-relu",
@@ -35,7 +35,6 @@ def dead(s: Signals) -> Finding | None:
         "a step that was too large, or a bias far below zero, has pushed them where ReLU has no slope",
         "lower the learning rate or warm it up, start biases at zero; or LeakyReLU, GELU",
         confidence=0.9,
-        severe=s.end() > 0.3 * s.start(),
         evidence={"share": found},
     )
 

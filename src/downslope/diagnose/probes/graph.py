@@ -6,6 +6,7 @@ once. Nodes number themselves in the order of the forward pass."""
 from __future__ import annotations
 
 import re
+import weakref
 from typing import Any
 
 import torch
@@ -34,8 +35,12 @@ def short(node: Any) -> str:
     return re.sub(r"Backward\d*$", "", name.rsplit("::", 1)[-1])
 
 
-def read(root: torch.Tensor, parameters: list[Parameter], tensors: list[torch.Tensor]) -> bool:
-    """Fill in the order and what follows of each parameter that the graph of a loss holds. False if it is too large."""
+def read(
+    root: torch.Tensor, parameters: list[Parameter], tensors: list[torch.Tensor], strangers: list[Any] | None = None
+) -> bool:
+    """Fill in the order and what follows of each parameter that the graph of a loss holds. False if it is too large.
+
+    `strangers` takes parameters in the graph that the model does not have: a weak reference and the version of each."""
     if root.grad_fn is None:
         return True
     consumers: dict[Any, list[Any]] = {root.grad_fn: []}
@@ -54,6 +59,8 @@ def read(root: torch.Tensor, parameters: list[Parameter], tensors: list[torch.Te
     for node in todo:
         leaf = getattr(node, "variable", None)
         i = place.get(id(leaf)) if leaf is not None else None
+        if i is None and strangers is not None and isinstance(leaf, torch.nn.Parameter):
+            strangers.append((weakref.ref(leaf), leaf._version))
         if i is None:
             continue
         users = [_first(user, consumers) for user in consumers[node]]

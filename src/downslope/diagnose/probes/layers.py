@@ -16,6 +16,8 @@ from ..signals import InputSeen, LayerSeen, NormSeen, Parameter, Signals
 
 SAMPLES, VALUES = 64, 1 << 18
 LAYERS = (nn.Linear, nn.modules.conv._ConvNd)
+FIRST = (nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
+"""What else may take the inputs: looked at for these alone."""
 # |x| beyond which the slope of an activation is under 1 % of its largest: tanh' = 1 - tanh^2, sigmoid' = s (1 - s)
 FLAT = {"tanh": 3.0, "sigmoid": 6.0}
 
@@ -29,7 +31,7 @@ class Layers:
         self.found: dict[str, LayerSeen] = {}
         self.inputs: InputSeen | None = None
         self.handles: list[Any] = []
-        seen = (*LAYERS, nn.modules.batchnorm._BatchNorm)
+        seen = (*LAYERS, *FIRST, nn.modules.batchnorm._BatchNorm)
         self.modules = [] if _compiled(model) else [(n, m) for n, m in model.named_modules() if isinstance(m, seen)]
         others = (p.name.rpartition(".")[0] for p in parameters if p.kind in ("norm", "embedding"))
         self.others = set(others)
@@ -51,9 +53,11 @@ class Layers:
 
     def _layer(self, signals: Signals, step: int, name: str, m: nn.Module, args: Any, output: Any) -> None:
         x = args[0].detach() if args and isinstance(args[0], torch.Tensor) else None
-        y = output.detach()
-        if not self.found and x is not None and x.is_floating_point():
+        if not self.found and self.inputs is None and x is not None and x.is_floating_point():
             self.inputs = _inputs(name, m, x)
+        if isinstance(m, FIRST):
+            return
+        y = output.detach()
         channels = -1 if isinstance(m, nn.Linear) else 1
         y = _thin(y)
         rows = y.movedim(channels, -1).reshape(-1, y.shape[channels]).float()
@@ -106,7 +110,7 @@ def _spread(x: torch.Tensor, channels: int) -> torch.Tensor:
 
 
 def _inputs(name: str, m: nn.Module, x: torch.Tensor) -> InputSeen:
-    channels = -1 if isinstance(m, nn.Linear) else 1
+    channels = 1 if isinstance(m, nn.modules.conv._ConvNd) else -1
     x = _thin(x)
     rows = x.movedim(channels, -1).reshape(-1, x.shape[channels]).float()
     scale = rows.std(0, unbiased=False)

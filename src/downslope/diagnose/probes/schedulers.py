@@ -17,8 +17,9 @@ def schedulers(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
     found = []
     for each in holders + (gc.get_referrers(*attributes) if attributes else []):
         if isinstance(each, LRScheduler) and getattr(each, "optimizer", None) is optimizer:
-            plateau = isinstance(each, ReduceLROnPlateau)
-            calls = each.last_epoch if plateau else getattr(each, "_step_count", 1) - 1
+            # warm restarts count by last_epoch alone, steps to a given epoch by the other
+            counted = 0 if isinstance(each, ReduceLROnPlateau) else getattr(each, "_step_count", 1) - 1
+            calls = max(each.last_epoch, counted)
             horizon = getattr(each, "T_max", None) or getattr(each, "total_steps", None)
             entry = {"name": type(each).__name__, "calls": int(calls), "horizon": horizon, "id": id(each)}
             if entry not in found:

@@ -1,0 +1,1 @@
+"""The published rules, re-implemented from their documents, for comparison."""
