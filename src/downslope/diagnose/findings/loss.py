@@ -57,10 +57,17 @@ def _below_zero(s: Signals) -> Finding | None:
 
 
 FAR = 10.0
-"""Times the start: so high a single spike is worth a word even if the loss is back at once."""
-JITTERS = 8.0
+"""Times the start: so high a lone spike is worth a word even if the loss is back at once."""
+JITTERS = 10.0
 """A spike's height over the usual jitter of the loss, both as logarithms: losses of single batches are skewed, the more
 the lower they are, and single samples' the most."""
+
+
+def sharp(s: Signals) -> list[dict[str, Any]]:
+    """Spikes past the first tenth of the run that stand out: above the start, three times their level, and far above
+    the jitter."""
+    late = [x for x in s.spikes if x["step"] > 0.1 * s.steps]
+    return [x for x in late if x["loss"] >= max(3 * x["usual"], s.start()) and _high(s, x)]
 
 
 def _high(s: Signals, spike: dict[str, Any]) -> bool:
@@ -73,18 +80,15 @@ def spikes(s: Signals) -> Finding | None:
     """The loss jumps far above its level, again and again, in a run that goes well otherwise.
 
     Its causes are ranked by a replay of the highest one, where the steps before it were kept."""
-    if s.steps < 60 or s.end() > s.start():
-        return None
-    found = [x for x in s.spikes if x["step"] > 0.1 * s.steps and _high(s, x)]
-    if not found:
+    found = sharp(s)
+    if s.steps < 60 or s.end() > s.start() or not found:
         return None
     worst = max(found, key=lambda x: x["loss"] - x["usual"])
-    if worst["loss"] < 3 * worst["usual"] or worst["loss"] < s.start():
-        return None
-    if len(found) < 2 and worst["loss"] < FAR * s.start() and _returned(s, worst):
-        return None  # once, and back at once: it has cost nothing
     asked = s.inquest(worst["step"]) if s.inquest is not None else None
     causes = getattr(asked, "causes", None) or _guessed(s, worst)
+    lone = len(found) < 2 and worst["loss"] < FAR * s.start() and _returned(s, worst)
+    if lone and isinstance(asked, Inquest) and causes[0].name in ("learning rate", "stale second moment"):
+        return None  # by a replay the rule stumbled once, and was back at once: data and numbers are well
     evidence = {"spikes": [(x["step"], x["loss"], x["usual"]) for x in found], "before": _plain(worst["before"][-10:])}
     evidence |= {"updates_over_usual": _leaps(s, worst["before"])}
     return Finding(

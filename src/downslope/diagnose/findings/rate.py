@@ -10,6 +10,7 @@ import numpy as np
 
 from ..finding import Finding
 from ..signals import Sample, Signals
+from .loss import sharp
 
 LARGE = 0.03
 """Update over weight, in the median of the weight matrices. cs231n's rule of thumb is 1e-3, healthy runs pass 1e-2 at
@@ -53,7 +54,7 @@ def too_high(s: Signals) -> Finding | None:
     blown = s.not_finite is not None or end > 1.2 * start
     lost = blown or not end < 0.85 * start
     fallen = _fallen_back(s)
-    slow = s.steps >= LONG and end > 0.3 * start
+    slow = s.steps >= LONG and end > 0.3 * start and not sharp(s)  # after a spike, the spike is to be explained
     rests = s.steps >= 100 and bool(blocks) and blocks[5] - blocks[-1] < 0.1 * start and end > 0.05 * start
     share = math.nan
     if not ((lost or fallen or slow) and (largest > LARGE or turning)) and not (rests and (usual > LARGE or turning)):
@@ -209,7 +210,7 @@ def _after_low(blocks: list[float]) -> list[float]:
 def _fallen_back(s: Signals) -> bool:
     """Had the loss come a good way, and was it thrown back by a third of that, in the median of a tenth of the run?"""
     blocks, start = s.blocks(), s.start()
-    if s.steps < 100 or not blocks or not all(map(math.isfinite, blocks)):
+    if s.steps < 100 or not blocks or not all(map(math.isfinite, blocks)) or sharp(s):
         return False
     gained, after = start - min(blocks), _after_low(blocks)
     error = 1.25 * s.noise() / math.sqrt(s.steps / 10)
