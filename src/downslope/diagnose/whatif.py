@@ -223,7 +223,9 @@ def _sentences(verdict: Verdict) -> Iterator[str]:
             yield "No learning rate that was tried is safe: all end above where they began, or diverge."
         return
     low, high = verdict.safe
-    beyond = f"x {verdict.edge:g} is too high" if verdict.edge is not None else "nothing higher was tried"
+    beyond = "nothing higher was tried"
+    if verdict.edge is not None:
+        beyond = f"x {verdict.edge:g} is too high, so that the edge lies between x {high:g} and x {verdict.edge:g}"
     yield f"Safe learning rates: x {low:g} to x {high:g}; {beyond}."
     others = ", ".join(f"x {f:g}" for f in verdict.as_good if f != verdict.best)
     yield f"Best: x {verdict.best:g}" + (f", which cannot be told apart from {others}." if others else ".")
