@@ -52,8 +52,8 @@ class LiveTable:
     Nothing is kept here that is not in the race's folder. The seconds of an optimizer are those of training, the
     others what the clock says since this session began."""
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console()
         self.live: Live | None = None
         self.rows: dict[str, Progress] = {}
         self.monitor, self.title, self.round = "metric", "", ""
