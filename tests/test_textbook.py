@@ -16,7 +16,7 @@ from downslope.textbook import Claim, Evidence, by_name, run, run_all, slugs
 from downslope.textbook.checks import Above, Below, Close, interval
 from downslope.textbook.panels import Bar, Bars, Histogram, Line, Lines, Scatter, Surface, Walk
 from downslope.textbook.run import Finished, load
-from downslope.textbook.verdict import HOLDS, LIMITS, NOT_HERE, judge
+from downslope.textbook.verdict import HOLDS, LIMITS, NOT_HERE, VERDICTS, judge
 
 LONGEST = 60  # lines of an experiment
 QUICK = "weights-at-start"  # 1.4 s of one core
@@ -168,6 +168,28 @@ def test_shares_have_an_interval_though_all_agree() -> None:
     assert interval([True, False]).high == pytest.approx(0.9055, abs=1e-4)
     assert interval([1.0] * 10).low == 1.0
     assert interval([3.0]).low is None
+
+
+# ---- the gallery
+
+GALLERY = Path(__file__).parent.parent / "docs" / "textbook"
+
+
+def test_the_gallery_shows_each_claim_as_it_is() -> None:
+    """`make textbook` writes it anew."""
+    index = (GALLERY / "index.md").read_text()
+    assert {page.stem for page in GALLERY.glob("*.md")} == {"index", *slugs()}
+    assert {shot.stem for shot in (GALLERY / "images").glob("*")} == {*slugs()}
+    for slug in slugs():
+        page, entry = (GALLERY / f"{slug}.md").read_text(), by_name(slug)
+        assert f"({slug}.md)" in index and f"images/{slug}.png" in page
+        assert f"> {entry.claim.says}\n" in page
+        assert f"```python\n{entry.code.rstrip()}\n```" in page, f"{slug}: the page shows other code; make textbook"
+        verdicts = [verdict for verdict in VERDICTS if f"{verdict.capitalize()}.**" in page]
+        assert len(verdicts) == 1 and index.count(f"({slug}.md)") == 1
+        row = next(line for line in index.splitlines() if f"({slug}.md)" in line)
+        assert f" {verdicts[0]} |" in row
+        assert (GALLERY / "images" / f"{slug}.png").stat().st_size < 60_000
 
 
 # ---- running

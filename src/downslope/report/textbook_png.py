@@ -116,9 +116,9 @@ def _bars(figure: Any, axes: Any, panel: panels.Bars) -> None:
     points = panel.log_x or 0 < 0.6 * max(every) < min(every)
     for place, (bar, look) in enumerate(zip(panel.bars, _looks([bar.optimizer for bar in panel.bars]))):
         found = interval(bar.values)
-        if points:
+        if points and found.mean > 0:
             axes.plot(found.mean, place, MARKER[look.marker], color=look.colour, markersize=9, mec="white", zorder=4)
-        else:
+        elif not points:
             axes.barh(place, found.mean, color=look.colour, height=0.62, alpha=0.55, linewidth=0)
         if len(bar.values) > 1:
             around = place + spread.uniform(-0.2, 0.2, len(bar.values))
@@ -163,12 +163,15 @@ def _scatter(figure: Any, axes: Any, panel: panels.Scatter) -> None:
     shapes = tuple(MARKER.values())
     for place, k in enumerate(np.unique(classes)):
         colour = NEXT[place].colour if place < len(NEXT) else COLOURS[place % len(COLOURS)]
-        axes.scatter(*points[classes == k].T, s=9, color=colour, marker=shapes[place % len(shapes)], linewidths=0)
+        shape, name = shapes[place % len(shapes)], panel.names[place] if panel.names else None
+        axes.scatter(*points[classes == k].T, s=9, color=colour, marker=shape, linewidths=0, label=name)
     dress(axes, panel.title)
     axes.grid(False)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_aspect("equal", "datalim")
+    if panel.names:
+        axes.legend(fontsize=8, frameon=False, labelcolor=TEXT)
 
 
 def _surface(figure: Any, axes: Any, panel: panels.Surface) -> None:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..textbook.checks import MET
 from ..textbook.registry import CHAPTERS, by_name
 from ..textbook.run import Finished
 from ..textbook.verdict import HOLDS, LIMITS, NOT_HERE
@@ -77,8 +78,8 @@ def print_list(console: Console) -> None:
 
 
 def key_figure(one: Finished) -> str:
-    """The first of the checks that decide, with its figures."""
-    expected, _, found = one.core[0]
+    """The check that decides: the first of the core that was not met, or else its first, with the figures."""
+    expected, _, found = next((check for check in one.core if check[1] != MET), one.core[0])
     return f"{expected}: {found}"
 
 

@@ -69,11 +69,12 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Scatter:
-    """Points in the plane with their classes."""
+    """Points in the plane with their classes, from 0 on; `names` of the classes make a legend."""
 
     title: str
     points: Values
     classes: Values
+    names: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,8 @@ def run_all(
     `tell` hears of each, and whether it was run now. Raises RunError where a worker process died: what was finished is
     kept, and the same command goes on."""
     entries = [by_name(name) for name in names]
+    if out.exists() and not out.is_dir():
+        raise RunError(f"{out}: is a file, and the textbook needs a folder; name another one with --out FOLDER")
     guard(out, lambda path: path.mkdir(parents=True, exist_ok=True))
     done: dict[str, Finished] = {}
     for entry in entries:

@@ -29,7 +29,7 @@ CLAIM = Claim(
     seeds=6,
 )
 
-RATES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+RATES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 RULES = {"adagrad": optim.Adagrad, "sgd": optim.SGD}
 
 

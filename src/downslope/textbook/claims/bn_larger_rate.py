@@ -21,7 +21,7 @@ CLAIM = Claim(
         Above("largest rate that trains, batch norm", "largest rate that trains, without", times=10),
         Above("best accuracy over rates, batch norm", "best accuracy over rates, without"),
     ),
-    how="SGD for six epochs at thirteen rates, each twice the one before. A rate trains when more than 90 % of the "
+    how="SGD for six epochs at thirteen rates, each twice the one before. A rate trains when more than half of the "
     "validation digits are right at the end.",
     seeds=6,
 )
@@ -38,7 +38,7 @@ def experiment(seeds: range) -> Evidence:
         found = runs(task, "sgd", [{"lr": lr} for lr in RATES], seeds, epochs=6)
         right = [[record["validation_metric"] or task.chance for record in row] for row in found]
         by_seed = list(zip(*right))
-        largest = [max((lr for lr, r in zip(RATES, run) if r > 0.9), default=0.0) for run in by_seed]
+        largest = [max((lr for lr, r in zip(RATES, run) if r > 0.5), default=0.0) for run in by_seed]
         measures[f"largest rate that trains, {name}"] = largest
         measures[f"best accuracy over rates, {name}"] = [max(run) for run in by_seed]
         lines.append(Line(name, RATES, by_seed))

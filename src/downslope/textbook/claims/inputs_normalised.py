@@ -34,7 +34,7 @@ CLAIM = Claim(
     seeds=8,
 )
 
-RATES = {"sgd": (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.03, 0.1), "adam": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 0.03, 0.1)}
+RATES = {"sgd": (1e-5, 1e-4, 1e-3, 1e-2, 0.03, 0.1, 0.3), "adam": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 0.03, 0.1)}
 
 
 def data(mean: bool, scale: bool) -> list[tuple[torch.Tensor, torch.Tensor]]:

@@ -61,7 +61,7 @@ def experiment(seeds: range) -> Evidence:
     return Evidence(
         measures,
         [
-            Scatter("Trials: rate across, decay up", [*both[0], *both[1]], [0] * 9 + [1] * 9),
+            Scatter("Trials: rate across, decay up", [*both[0], *both[1]], [0] * 9 + [1] * 9, KINDS),
             Bars("Best validation accuracy", "share right", bars),
         ],
     )

@@ -24,13 +24,13 @@ CLAIM = Claim(
         Below(f"validation loss, {name}", "validation loss, constant")
         for name in ("step", "multistep", "exponential", "plateau", "lambda")
     ),
-    how="SGD with momentum 0.9 and batches of 16 for fifteen epochs. Each schedule, and the constant, starts from "
-    "the best of four rates by validation loss on two other seeds. The loss compared is that of the validation "
-    "digits after the last epoch.",
-    seeds=10,
+    how="SGD with momentum 0.9 for fifteen epochs. Each schedule, and the constant, starts from the best of three "
+    "rates by validation loss on two other seeds. The loss compared is that of the validation digits after the "
+    "last epoch.",
+    seeds=8,
 )
 
-STEPS = 15 * 63
+STEPS = 15 * 16
 SCHEDULES: dict[str, Callable] = {
     "constant": schedules.constant,
     "step": lambda lr: schedules.step(lr, step_size=STEPS // 3, gamma=0.3),
@@ -40,7 +40,7 @@ SCHEDULES: dict[str, Callable] = {
     "plateau": lambda lr: schedules.plateau(lr, factor=0.3, patience=1),
     "lambda": lambda lr: schedules.by(lambda step: lr / (1 + 10 * step / STEPS)),
 }
-RATES = (0.01, 0.03, 0.06, 0.1)
+RATES = (0.03, 0.06, 0.1)
 
 
 def experiment(seeds: range) -> Evidence:
@@ -50,7 +50,7 @@ def experiment(seeds: range) -> Evidence:
     def run(name: str, lr: float, seed: int) -> Outcome:
         made = SCHEDULES[name]
         return train(
-            task, data, lambda own: optim.Momentum(own, lr=made(lr), momentum=0.9), seed=seed, epochs=15, batch=16
+            task, data, lambda own: optim.Momentum(own, lr=made(lr), momentum=0.9), seed=seed, epochs=15, batch=64
         )
 
     measures: dict[str, list[float]] = {}

@@ -24,7 +24,7 @@ CLAIM = Claim(
     seeds=20,
 )
 
-RATES = {"momentum": (0.01, 0.03, 0.06, 0.1, 0.2), "adam": (0.001, 0.003, 0.006, 0.01, 0.02)}
+RATES = {"momentum": (0.01, 0.03, 0.06, 0.1, 0.2), "adam": (0.003, 0.006, 0.01, 0.02, 0.04)}
 
 
 def experiment(seeds: range) -> Evidence:
