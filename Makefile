@@ -26,7 +26,7 @@ bench: setup
 	$(PIP) install -q -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks
 
-# every claim of the textbook, about 20 minutes on two cores, and the gallery of docs/ anew
+# every claim of the textbook, about four minutes on two quiet cores, and the gallery of docs/ anew
 textbook: setup
 	$(BIN)/downslope textbook --out build/textbook --gallery docs/textbook
 

@@ -18,9 +18,9 @@ CLAIM = Claim(
         Below("training loss of epoch 2, adam", "training loss of epoch 2, momentum"),
         Below("test loss, momentum", "test loss, adam"),
     ),
-    how="Fifteen epochs on a cosine schedule. The rate of each, and Adam's untuned one beside, is the best of five "
-    "by validation loss on three seeds that are used for nothing else. Twenty fresh seeds; the test part has 400 "
-    "digits, so one digit is 0.0025.",
+    how="Fifteen epochs on a cosine schedule. The rate of each is the best of five by validation loss on three "
+    "seeds that are used for nothing else. Twenty fresh seeds; the test part has 400 digits, so one digit is "
+    "0.0025.",
     seeds=20,
 )
 
