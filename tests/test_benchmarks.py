@@ -448,5 +448,5 @@ def test_where_training_ends_is_compared_with_its_own_error() -> None:
     }
     rows = precision.rows({"digits": runs})
     assert [row[-1] for row in rows] == ["–", "no", "–", "yes"]
-    assert rows[1][3:5] == ["1.3500 ± 0.0645", "+0.2000"]
+    assert rows[1][3:6] == ["4", "1.3500 ± 0.0645", "+0.2000"]
     assert "| digits | validation loss | int8 |" in precision.markdown({"digits": runs})
