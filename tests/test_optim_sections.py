@@ -244,3 +244,12 @@ def not_a_number(p, g, *, lr=0.1):
 def test_shapes_that_do_not_fit_are_told_with_the_expression(rule, message) -> None:
     with pytest.raises(FormulaError, match=message):
         plan(trace(rule))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
+@pytest.mark.parametrize("cls", [Shampoo, SOAP, Adafactor], ids=lambda cls: cls.__name__)
+def test_sections_read_states_of_another_precision(cls, dtype) -> None:
+    params = parameters((64, 96))
+    before = params[0].detach().clone()
+    take_steps(cls(params, state_dtype=dtype), 0, 3)
+    assert params[0].isfinite().all() and not torch.equal(params[0], before)

@@ -11,6 +11,7 @@ import torch
 
 from ..backends import once
 from ..backends.storage import mix
+from ..compiler.graph import walk
 from ..compiler.plan import Plan
 from ..errors import SettingError
 from . import sections, sharding, whole
@@ -144,10 +145,9 @@ class Stage:
 
     def _section(self, i: int, grad: torch.Tensor, scalars: dict[int, dict[str, Any]]) -> sections.Job:
         m, one = self.members[i], self._class_of[i]
-        names = {"p", "g", *one.plan.states, *one.plan.kept}
-        tensors = {name: grad if name == "g" else m.tensor(name) for name in names} | m.scratch
-        if m.param.dtype in LOW:
-            tensors = {name: t.float() for name, t in tensors.items()}
+        names = {str(n.value) for n in walk(one.plan.section.values()) if n.op == "tensor"} - m.parts.keys()
+        work = torch.float32 if m.param.dtype in LOW else m.param.dtype
+        tensors = {name: (grad if name == "g" else m.tensor(name)).to(work) for name in names}
         numbers = {name: number(value) for name, value in scalars[id(one)].items()}
         return sections.Job(one.plan, m.param, tensors, numbers, m.numbers, m.parts, m.scratch)
 
