@@ -85,10 +85,11 @@ def _missing(kept: list[Entry], tuning: list[Entry]) -> str:
     for name, part in (("kept", kept), ("tuning", tuning)):
         planned = cases(name)
         seeds = sorted({e["seed"] for e in part})
-        if len(part) < len(planned):
-            some = f"those of seed {' and '.join(map(str, seeds))}" if seeds else "none"
-            said.append(f"{len(part)} of {len(planned)} {name} runs ({some})")
-    return f" In these figures are {', and '.join(said)}." if said else ""
+        if not part:
+            said.append(f"no {name} runs")
+        elif len(part) < len(planned):
+            said.append(f"{len(part)} of {len(planned)} {name} runs, those of seed {' and '.join(map(str, seeds))}")
+    return f" In this page are {' and '.join(said)}." if said else ""
 
 
 def machine() -> str:
