@@ -23,6 +23,6 @@ REMARKS: dict[str, str] = {
     "scheduler before optimizer": "that the loss rests high is named first",
     "adam at the highest rate": REACHED,
     "adagrad": REACHED,
-    "full batch descent at its edge": "242 patients, half of their variance noise: the validation loss does come back up",
+    "full batch descent at its edge": "242 patients, half of it noise: the validation loss does come back up",
     "trained before": "a loss that starts low has nothing left to gain",
 }
