@@ -28,6 +28,8 @@ from .registry import Entry, by_name
 from .verdict import judge
 
 FORMAT = 1
+FIRST_SEED = 100
+"""Sizes and rules were settled on seeds from 0 on; what is published is of seeds that had no part in that."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def run(name: str, *, seeds: int | None = None) -> Finished:
     count = claim.seeds if seeds is None else seeds
     since = time.process_time()
     with rng.seeded(0), _one_thread():
-        evidence = entry.experiment(range(count))
+        evidence = entry.experiment(range(FIRST_SEED, FIRST_SEED + count))
     found = judge(claim, evidence)
     measures = {}
     for measure, values in evidence.measures.items():
