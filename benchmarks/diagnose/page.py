@@ -28,8 +28,9 @@ true ones are somewhat wider.{missing}
 HOW = """## How it is measured
 
 - **Kinds.** {sick} kinds of sick run and {healthy} of healthy ones, each in up to {most} settings: {architectures}; on
-  the bundled tasks {tasks}. Each kind of sick run lists the symptoms that count as the right cause; the list was
-  written before any case was run.
+  the bundled tasks {tasks}. Each kind of sick run lists the symptoms that count as the right cause; that
+  list was written before any case was run and never changed. Rates and epochs of a few settings were, after tuning runs
+  and before any kept one. Why a case was missed, below, is read off its course and not proved.
 - **Sick is sick.** A sick run has to end worse than its healthy twin (same network, data, seed) by a twentieth of what
   the twin gained over chance in its score, or by a tenth in its loss; or to carry its fault in the loop or the network
   (a scheduler that is not called) or its course (the validation loss has given a third of its gain back).
