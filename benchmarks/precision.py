@@ -71,7 +71,8 @@ def rows(results: Results) -> list[list[str]]:
                 base, values = ([of[seed][place] for seed in seeds] for of in (by_states["float32"], runs))
                 off = statistics.mean(values) - statistics.mean(base)
                 worse = -off if place else off  # a loss is to be low, an accuracy high
-                within = "–" if states == "float32" else "yes" if worse <= _error(base) else "no"
+                outside = "no: worse" if worse > 0 else "no: better"
+                within = "–" if states == "float32" else "yes" if abs(off) <= _error(base) else outside
                 mean = f"{statistics.mean(values):.4f} ± {_error(values):.4f}"
                 found.append([task, what, states, str(len(seeds)), mean, f"{off:+.4f}", within])
     return found
@@ -90,7 +91,7 @@ def markdown(results: Results) -> str:
         "seeds",
         "mean ± standard error",
         "less float32",
-        "at most that error worse",
+        "within that error of float32",
     ]
     lines = [head, ["---"] * 3 + ["---:"] * 3 + ["---"], *rows(results)]
     title = "Adam; the same initial weights and order of the data for every precision."

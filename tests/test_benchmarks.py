@@ -447,6 +447,8 @@ def test_where_training_ends_is_compared_with_its_own_error() -> None:
         for name, loss in (("float32", 1.0), ("int8", 1.2))
     }
     rows = precision.rows({"digits": runs})
-    assert [row[-1] for row in rows] == ["–", "no", "–", "yes"]
+    assert [row[-1] for row in rows] == ["–", "no: worse", "–", "yes"]
     assert rows[1][3:6] == ["4", "1.3500 ± 0.0645", "+0.2000"]
     assert "| digits | validation loss | int8 |" in precision.markdown({"digits": runs})
+    runs["int8"] = {str(seed): [0.8 + 0.1 * seed, 0.5] for seed in range(4)}
+    assert precision.rows({"digits": runs})[1][-1] == "no: better"
