@@ -324,6 +324,7 @@ def test_a_partial_run_meets_no_target_but_may_miss_one() -> None:
         "loop": None,
         "watching": None,
         "muon": None,
+        "storage": None,
     }
     assert all(each.met is None for each in targets.targets(results))
     results["steps"] = [made_up_case("adam", "100m", 0.5, over_floor=2.0)]

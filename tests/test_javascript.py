@@ -205,8 +205,9 @@ def test_a_thousand_steps_of_every_formula_equal_eager_float64() -> None:
 
 @needs_node
 def test_what_stands_around_a_formula_is_in_the_javascript() -> None:
-    everything = frozenset(TRANSFORMS) - {"decoupled_decay"}
-    ways = {"all": everything, "none": frozenset()} | {name: frozenset({name}) for name in TRANSFORMS}
+    everything = frozenset(TRANSFORMS) - {"decoupled_decay", "centralize"}  # which is about rows
+    ways = {"all": everything, "none": frozenset()} | {name: frozenset({name}) for name in everything}
+    ways["decoupled_decay"] = frozenset({"decoupled_decay"})
     graphs = {name: arrange(trace(FORMULAS["adam"]), way) for name, way in ways.items()}
     found, expected = walk_both(graphs, 100, lr=0.01, weight_decay=0.1)
     for name in graphs:

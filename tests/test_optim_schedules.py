@@ -102,7 +102,9 @@ def test_the_momentum_may_be_scheduled_from_zero() -> None:
 def test_every_setting_of_every_optimizer_may_be_scheduled(name: str) -> None:
     cls = CLASSES[name]
     settings = {
-        key: schedules.constant(value) if type(value) in (int, float) else tuple(schedules.constant(v) for v in value)
+        key: schedules.constant(value)
+        if type(value) in (int, float)
+        else tuple(None if v is None else schedules.constant(v) for v in value)
         for key, value in cls.setting_defaults.items()
         if type(value) in (int, float, tuple) and key not in cls.fixed
     }

@@ -159,10 +159,14 @@ class Optimizer(Escaping, Scoring, Saving):
     def _precision(self) -> precision.Precision:
         return precision.precision(type(self).__name__, self.state_dtype, self.param_mode, self.rounding_seed)
 
+    def _now(self, group: dict[str, Any]) -> dict[str, Any]:
+        """A group with the values that its schedules have in this step."""
+        return {**group, **{name: at(group[name], self.steps) for name in self.rule(group).setting_defaults}}
+
     def _check_settings(self, group: dict[str, Any]) -> Plan:
         kind = type(self).__name__
         rule = self.rule(group)
-        group = {**group, **{name: at(group[name], self.steps) for name in rule.setting_defaults}}
+        group = self._now(group)
         for name, default in rule.setting_defaults.items():
             settings.check(kind, name, group[name], default)
         if group.get("foreach") and group.get("fused"):
@@ -196,7 +200,7 @@ class Optimizer(Escaping, Scoring, Saving):
             self._check_settings({**self.defaults, **param_group})
         _add_param_group(self, param_group)
         try:
-            self._check_parameters(self.param_groups[-1])
+            self._check_parameters(self._now(self.param_groups[-1]))
         except SettingError:
             self.param_groups.pop()
             raise
