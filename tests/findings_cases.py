@@ -280,6 +280,64 @@ class Root(nn.Module):
         return self.head(torch.sqrt(h.relu() + 1e-3) if self.safe else torch.sqrt(h))
 
 
+class Sine(nn.Module):
+    """Of SIREN (Sitzmann et al. 2020): steep, so that weights must start 30 times smaller than torch's do."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.sin(30.0 * x)
+
+
+def siren(own_start: bool) -> nn.Module:
+    model = mlp(depth=6, width=32, act=Sine)
+    with torch.no_grad():
+        for i, m in enumerate(m for m in model.modules() if own_start and isinstance(m, nn.Linear)):
+            bound = 1 / m.in_features if i == 0 else math.sqrt(6 / m.in_features) / 30
+            m.weight.uniform_(-bound, bound)
+    return model
+
+
+def under_a_lamp(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """All pixels share a brightness, that of the lamp of the lower digits or of the others, and digits are faint in it:
+    a valley with one steep wall."""
+    jitter = 0.3 * torch.randn(len(y), generator=torch.Generator().manual_seed(len(y)))
+    return ((y < 5).float() * 2 - 1 + jitter)[:, None, None, None] + 0.02 * x, y
+
+
+def parity(bits: int) -> Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
+    """Half of one bit, which is learned at once, and the parity of others: a plateau if they are many."""
+
+    def prepare(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        coins = torch.randint(2, (len(x), 10), generator=torch.Generator().manual_seed(len(x))) * 2.0 - 1
+        return coins, (0.5 * coins[:, 0] + coins[:, 1 : 1 + bits].prod(1))[:, None]
+
+    return prepare
+
+
+def few_units() -> nn.Module:
+    return nn.Sequential(nn.Linear(10, 16), nn.Tanh(), nn.Linear(16, 1))
+
+
+def noisy_line(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Half of the target's variance is a line in 256 inputs, half is noise."""
+    generator = torch.Generator().manual_seed(len(x))
+    x = torch.randn(3200, 256, generator=generator)
+    return x, x[:, :16].sum(1, keepdim=True) / 4 + torch.randn(3200, 1, generator=generator)
+
+
+def line() -> nn.Module:
+    return nn.Linear(256, 1)
+
+
+def pixels() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+
+
+def class_3_counts(times: float) -> Callable[..., torch.Tensor]:
+    weight = torch.ones(10)
+    weight[3] = times
+    return functools.partial(F.cross_entropy, weight=weight)
+
+
 class Scaled(nn.Module):
     def __init__(self, scale: float, shift: float = 0.0):
         super().__init__()
@@ -479,6 +537,37 @@ SICK = [
         adam(1e-2),
         epochs=30,
     ),
+    Case("sines that start as torch does", "exploding-gradients", lambda: siren(False), adam(1e-4)),
+    Case(
+        "parity of four",
+        "plateau",
+        few_units,
+        sgd(0.01),
+        prepare=parity(4),
+        loss=F.mse_loss,
+        batch=800,
+        epochs=200,
+    ),
+    Case(
+        "under a lamp",
+        "stuck-large-gradients",
+        pixels,
+        sgd(0.3, 0.0),
+        prepare=under_a_lamp,
+        batch=800,
+        epochs=150,
+    ),
+    Case("class 3 counts a thousand times", "one-class", optimizer=sgd(0.01), loss=class_3_counts(1000.0)),
+    Case(
+        "a noisy line, 8 samples",
+        "batch-too-small",
+        line,
+        sgd(0.015, 0.0),
+        prepare=noisy_line,
+        loss=F.mse_loss,
+        batch=8,
+        epochs=1,
+    ),
 ]
 
 HEALTHY = [
@@ -541,4 +630,27 @@ HEALTHY = [
     Case("linear model", None, lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), adam(3e-3), epochs=15),
     Case("dropout", None, lambda: nn.Sequential(mlp(), nn.Identity()), adam(1e-3)),
     Case("batch norm momentum 0.01", None, batchnorm_momentum(0.05), epochs=10),
+    Case("sines with their own start", None, lambda: siren(True), adam(1e-4)),
+    Case(
+        "parity of one",
+        None,
+        few_units,
+        sgd(0.01),
+        prepare=parity(1),
+        loss=F.mse_loss,
+        batch=800,
+        epochs=200,
+    ),
+    Case("in even light", None, pixels, sgd(0.3, 0.0), batch=800, epochs=150),
+    Case("class 3 counts once", None, optimizer=sgd(0.01), loss=class_3_counts(1.0)),
+    Case(
+        "a noisy line, 64 samples",
+        None,
+        line,
+        sgd(0.015, 0.0),
+        prepare=noisy_line,
+        loss=F.mse_loss,
+        batch=64,
+        epochs=8,
+    ),
 ]

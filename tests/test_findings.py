@@ -53,15 +53,7 @@ def test_a_healthy_run_is_left_in_peace(case: Case) -> None:
 
 def test_every_symptom_has_a_sick_run_and_what_it_explains_exists() -> None:
     tried = {case.symptom for case in SICK}
-    # these need a longer or stranger run than a table holds; see the tests below and docs/diagnose.md
-    assert set(SYMPTOMS) - tried == {
-        "exploding-gradients",
-        "plateau",
-        "stuck-large-gradients",
-        "one-class",
-        "batch-too-small",
-        "same-batches",  # in several processes: test_watch_team.py
-    }
+    assert set(SYMPTOMS) - tried == {"same-batches"}  # in several processes: test_watch_team.py
     for slug, symptom in SYMPTOMS.items():
         assert symptom.title and set(symptom.explains) <= set(SYMPTOMS), slug
 
@@ -262,7 +254,7 @@ def test_gradients_over_depth(factor: float, symptom: str | None) -> None:
     assert [f.symptom for f in found if f is not None] == ([] if symptom is None else [symptom])
 
 
-@pytest.mark.parametrize("share, loss, said", [(1.0, 2.3, True), (0.5, 2.3, False), (1.0, 0.5, True)])
+@pytest.mark.parametrize("share, loss, said", [(1.0, 2.3, True), (0.5, 2.3, False), (1.0, 0.5, True), (1.0, 0.2, True)])
 def test_one_answer_to_all_is_told(share: float, loss: float, said: bool) -> None:
     from collections import Counter
 
@@ -279,6 +271,8 @@ def test_one_answer_to_all_is_told(share: float, loss: float, said: bool) -> Non
     found = SYMPTOMS["one-class"].judge(s)
     assert (found is not None) == said
     assert found is None or "class 3 is predicted for all samples; it is the target of 12%" in found.verdict
+    # wrong for seven of eight: a plain mean of losses cannot be under 7/8 ln 2
+    assert found is None or found.evidence["paid"] == (loss < 0.8 * 7 / 8 * math.log(2))
 
 
 def still(cosine: float, gradient: float) -> Signals:

@@ -124,7 +124,8 @@ def _classes(s: Signals, finding: Finding) -> Picture:
 
 def _noise(s: Signals, finding: Finding) -> Picture:
     keys = {"batch": "batch", "low": "noise scale, at least", "noise_scale": "noise scale", "high": "at most"}
-    return Picture("samples", bars={words: float(finding.evidence[key]) for key, words in keys.items()}, log=True)
+    known = {words: float(finding.evidence[key]) for key, words in keys.items() if key in finding.evidence}
+    return Picture("samples", bars=known, log=True)
 
 
 def _sorted(s: Signals, finding: Finding) -> Picture:

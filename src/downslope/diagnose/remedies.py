@@ -18,16 +18,18 @@ from torch.nn import functional as F
 from .finding import Finding
 from .forks import Change
 from .probes.batch import Known, joined, mapped
-from .probes.trial import Trial, score_of, take
+from .probes.trial import LEAST, LIMIT, MORE, REPEATS, Trial, score_of, take
 from .signals import Signals
 from .whatif import Outcome, Verdict
+
+FOUND_BY_FORKS = ("lr-too-high", "lr-too-low", "batch-too-small")
 
 Try = Callable[[Finding, Trial, Signals], Verdict | None]
 
 
 def tried(finding: Finding, trial: Trial, s: Signals) -> Finding:
     """The finding with what forked runs say of its remedy, which they confirm or withdraw."""
-    if finding.symptom in ("lr-too-high", "lr-too-low") and finding.tried is not None:
+    if finding.symptom in FOUND_BY_FORKS and finding.tried is not None:
         return replace(finding, helped=True)  # it is found by that
     ask = TRIALS.get(finding.symptom)
     if ask is None or finding.tried is not None:
@@ -160,15 +162,28 @@ def _mixed(f: Finding, trial: Trial, s: Signals) -> Verdict | None:
 
 def _larger(f: Finding, trial: Trial, s: Signals) -> Verdict | None:
     """Steps on the mean over eight batches, and a lower rate."""
+    return at_once(trial, Change("lr x 0.1", lr_factor=0.1))
+
+
+def at_once(trial: Trial, *more: Change) -> Verdict | None:
+    """Steps on the mean over eight batches against steps on one; first as it is, then eight at once, then `more`.
+
+    Trained on two of three batches that are kept and scored on the third, so that nothing is gained by heart."""
     if not trial.ready:
         return None
     kept = list(trial.batches)
+    train = [batch for i, batch in enumerate(kept) if i % 3]
+    count = min(8, len(train))
 
-    def mended(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Known) -> float:
+    def step(many: int, model: nn.Module, optimizer: torch.optim.Optimizer, batch: Known) -> float:
         at = next(i for i, each in enumerate(kept) if each is batch)
-        return take(model, optimizer, [kept[(at + i) % len(kept)] for i in range(min(8, len(kept)))], trial.clip)
+        return take(model, optimizer, [train[(at + i) % len(train)] for i in range(many)], trial.clip)
 
-    return trial.compare([Change("8 batches at once", step=mended), Change("lr x 0.1", lr_factor=0.1)])
+    eight = Change(f"{count} batches at once", step=partial(step, count))
+    each = max(1e-9, trial.seconds * REPEATS * (1 + count + len(more)))
+    score = lambda m: score_of(m, kept[::3])  # noqa: E731
+    steps = int(min(MORE, max(LEAST, LIMIT / each)))
+    return trial.compare([eight, *more], step=partial(step, 1), score=score, steps=steps)
 
 
 # ---- settings
@@ -204,6 +219,8 @@ def _slower(f: Finding, trial: Trial, s: Signals) -> Verdict | None:
 
 
 def _slower_start(f: Finding, trial: Trial, s: Signals) -> Verdict | None:
+    if f.evidence["paid"]:
+        return None  # no rate mends the loss's weights, which forks know nothing of
     changes: Sequence[Change] = [Change("lr x 0.1", lr_factor=0.1), Change("lr x 0.01", lr_factor=0.01)]
     return trial.compare(changes, start=True)
 

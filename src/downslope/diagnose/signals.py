@@ -131,6 +131,7 @@ class Signals:
         self.counts: Counter[str] = Counter()
         self.not_finite: dict[str, Any] | None = None
         self.trial: Any = None  # forks a few runs with other learning rates: see probes/trial.py; None: cannot
+        self.at_once: Any = None  # forks with steps on several batches at once: see remedies.py; None: cannot
         self.edge: Any = None  # the curvature that the optimizer feels over its limit: see asked.py; None: cannot
         self.inquest: Any = None  # replays the spike of a step: see forensics.py; None: cannot
 

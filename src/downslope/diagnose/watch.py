@@ -20,7 +20,7 @@ from .follow import Follower
 from .forensics import inquire
 from .pictures import picture
 from .probes.schedulers import schedulers
-from .remedies import tried
+from .remedies import at_once, tried
 from .whatif import Verdict
 
 _open: weakref.WeakKeyDictionary[Any, weakref.ref[Follower]] = weakref.WeakKeyDictionary()
@@ -73,7 +73,8 @@ class Watch:
         from .findings import judge
 
         seen, s = self._follower, self.signals
-        s.trial, s.inquest, s.edge = (self._rates, self._inquest, self._edge) if forks else (None, None, None)
+        asks = (self._rates, self._inquest, self._edge, self._at_once)
+        s.trial, s.inquest, s.edge, s.at_once = asks if forks else (None, None, None, None)
         seen.guard.paused = True
         seen.trial.answers.clear()
         seen.trial.clip, seen.trial.seconds = s.clipped_to(), seen.guard.budget.seconds
@@ -174,6 +175,13 @@ class Watch:
     def _rates(self, factors: tuple[float, ...]) -> Any:
         try:
             return self._follower.trial.rates(factors)
+        except Exception as error:
+            self._follower.guard.note(f"forked runs failed ({type(error).__name__}: {error})")
+            return None
+
+    def _at_once(self) -> Verdict | None:
+        try:
+            return at_once(self._follower.trial)
         except Exception as error:
             self._follower.guard.note(f"forked runs failed ({type(error).__name__}: {error})")
             return None

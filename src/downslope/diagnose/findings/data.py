@@ -148,6 +148,11 @@ def _labels(s: Signals, nothing: float, evidence: str, sure: float) -> Finding:
     )
 
 
+def _paid(s: Signals, wrong: float) -> bool:
+    """Is the loss lower than so many wrong answers can be? A wrong answer costs ln 2 at least, in a plain mean."""
+    return 0 <= s.end() < 0.8 * wrong * math.log(2)
+
+
 def one_class(s: Signals) -> Finding | None:
     """The model gives one answer to all, though targets have several, and not nearly all are that one."""
     late = [x for x in s.losses if x.step > 0.6 * s.steps and x.kind in ("classes", "binary") and x.predicted]
@@ -162,17 +167,24 @@ def one_class(s: Signals) -> Finding | None:
     # knowing nothing says the commonest class, too: it is the loss's standing still that makes it a finding
     if most < (0.97 if share < 0.6 else 0.999) or (share > 0.6 and s.end() < 0.97 * s.start()) or share > 0.98:
         return None
-    blocks = s.blocks()
-    if said.most_common(1)[0][0] == top and blocks and blocks[5] - blocks[-1] > 0.01 * s.start():
+    blocks, answer = s.blocks(), said.most_common(1)[0][0]
+    if answer == top and blocks and blocks[5] - blocks[-1] > 0.01 * s.start():
         return None  # the commonest class first, others later: the loss still falls
+    paid = _paid(s, most - wanted[answer] / sum(wanted.values()))
+    if paid:
+        cause = "the loss pays for that answer: it weighs its class far above the others"
+        remedy = "class weights (or pos_weight) near total / (classes x count), at most; or sample the classes evenly"
+    elif share < 0.6:
+        cause = "the output does not depend on the input any more"
+        remedy = "look for dead or saturated units and for a learning rate that was too high at the start"
+    else:
+        cause = f"class {top} drowns the others"
+        remedy = f"look at what came before this; weigh or resample the classes if one is {share:.0%} of all"
     return Finding(
         "one-class",
-        f"class {said.most_common(1)[0][0]} is predicted for all samples; it is the target of "
-        f"{wanted[said.most_common(1)[0][0]] / sum(wanted.values()):.0%}",
-        "the output does not depend on the input any more" if share < 0.6 else f"class {top} drowns the others",
-        f"look at what came before this; weigh or resample the classes if one is {share:.0%} of all"
-        if share >= 0.6
-        else "look for dead or saturated units and for a learning rate that was too high at the start",
+        f"class {answer} is predicted for all samples; it is the target of {wanted[answer] / sum(wanted.values()):.0%}",
+        cause,
+        remedy,
         confidence=0.75,
-        evidence={"predicted": most, "commonest": share},
+        evidence={"predicted": most, "commonest": share, "paid": paid},
     )
