@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from downslope.diagnose.remedies import TRIALS
 from downslope.errors import SettingError
 from downslope.report.findings import headline, html
 from downslope.report.small import svg
-from findings_cases import SICK, data, mlp, run
+from findings_cases import SICK, adamw, data, mlp, run
 
 
 @pytest.fixture(autouse=True)
@@ -103,7 +104,7 @@ HELPS = {
     "not zeroed, sgd": "with zero_grad", "softmax twice, cnn": "without the first", "constant weights": "He or Xavier",
     "head alone by mistake": "with all parameters", "raw inputs, sgd": "with normalised inputs", "sorted": "mixed over",
     "maximised": "minimised", "adam 1e-6": "lr x 10", "dead relus": "He or Xavier",
-    "a noisy line, 8 samples": "8 batches at once",
+    "a noisy line, 8 samples": "8 batches at once", "deep sigmoid": "ReLUs with He's start",
 }  # fmt: skip
 
 
@@ -112,6 +113,28 @@ def test_forked_runs_confirm_a_remedy(name: str) -> None:
     finding = run(next(case for case in SICK if case.name == name)).findings[0]
     assert finding.tried is not None and HELPS[name] in finding.tried, finding.tried
     assert finding.helped is True and finding.confidence >= 0.9
+
+
+def test_norms_without_decay_are_tried_for_as_long_as_decay_needs() -> None:
+    strong = replace(
+        next(c for c in SICK if c.symptom == "weight-decay-on-norms"), optimizer=adamw(1e-2, weight_decay=3)
+    )
+    finding = run(strong).findings[0]
+    assert finding.symptom == "weight-decay-on-norms" and finding.helped is True
+    steps = math.ceil(-math.log(0.3) / (1e-2 * 3))
+    assert f"in {steps} steps no decay on norms and biases" in str(finding.tried)
+    slow = run(replace(strong, optimizer=adamw(5e-3, weight_decay=1), epochs=20)).findings[0]
+    assert slow.symptom == "weight-decay-on-norms" and slow.tried is None  # a fork is too short for that
+
+
+def test_sigmoids_that_are_no_modules_are_left_as_they_are() -> None:
+    class Gate(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.sigmoid(x)
+
+    deep = next(c for c in SICK if c.name == "deep sigmoid")
+    finding = run(replace(deep, model=lambda: mlp(depth=8, act=Gate))).findings[0]
+    assert finding.symptom == "vanishing-gradients" and finding.tried is None
 
 
 def test_a_remedy_that_does_worse_is_withdrawn() -> None:

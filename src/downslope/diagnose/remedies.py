@@ -16,12 +16,15 @@ from torch import nn
 from torch.nn import functional as F
 
 from .finding import Finding
+from .findings.settings import SHRUNK
 from .forks import Change
 from .probes.batch import Known, joined, mapped
 from .probes.trial import LEAST, LIMIT, MORE, REPEATS, Trial, score_of, take
 from .signals import Signals
 from .whatif import Outcome, Verdict
 
+LONGEST = 200
+"""Steps of a fork that is to show what weight decay does."""
 FOUND_BY_FORKS = ("lr-too-high", "lr-too-low", "batch-too-small")
 
 Try = Callable[[Finding, Trial, Signals], Verdict | None]
@@ -106,6 +109,28 @@ def _draw(follows: dict[str, str], model: nn.Module, optimizer: Any) -> None:
                 nn.init.xavier_normal_(p)
         elif name.endswith("bias"):
             p.zero_()
+
+
+def _rectified(f: Finding, trial: Trial, s: Signals) -> Verdict | None:
+    """ReLUs for sigmoids and tanhs, with He's start; only where each of these is a module after a weight, none of them
+    a gate or the output's."""
+    found = [s.parameters[i] for i in s.weights()]
+    bent = [p.name for p in found if p.follows in ("sigmoid", "tanh")]
+    if not bent or found[-1].name == bent[-1] or len(_bends(trial.model)) != len(bent):
+        return None
+    follows = {p.name: "relu" if p.name in bent else p.follows for p in found}
+
+    def change(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        for parent, name in _bends(model):
+            setattr(parent, name, nn.ReLU())
+        _draw(follows, model, optimizer)
+
+    return trial.compare([Change("ReLUs with He's start", edit=change)], start=True)
+
+
+def _bends(model: nn.Module) -> list[tuple[nn.Module, str]]:
+    kinds = (nn.Sigmoid, nn.Tanh)
+    return [(m, name) for m in model.modules() for name, child in m._modules.items() if isinstance(child, kinds)]
 
 
 def _given(f: Finding, trial: Trial, s: Signals) -> Verdict | None:
@@ -198,6 +223,25 @@ def _unclipped(f: Finding, trial: Trial, s: Signals) -> Verdict | None:
     return trial.compare(changes)
 
 
+def _undecayed(f: Finding, trial: Trial, s: Signals) -> Verdict | None:
+    """Without decay on what has one dimension, from the first weights, for as long as decay alone needs to pull a gain
+    of 1 down to what is found; where a fork can take so many steps."""
+    gains = f.evidence["gain"]
+    pull = trial.top * max(p.decay for p in s.parameters if p.name in gains)
+    steps = math.ceil(-math.log(SHRUNK) / pull) if pull > 0 else LONGEST + 1
+    if steps > LONGEST:
+        return None
+
+    def split(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        for group in list(optimizer.param_groups):
+            flat = [p for p in group["params"] if p.ndim < 2]
+            group["params"] = [p for p in group["params"] if p.ndim > 1]
+            if flat:
+                optimizer.add_param_group({**group, "params": flat, "weight_decay": 0.0})
+
+    return trial.compare([Change("no decay on norms and biases", edit=split)], start=True, steps=steps)
+
+
 def _calmer(f: Finding, trial: Trial, s: Signals) -> Verdict | None:
     def down(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         for group in optimizer.param_groups:
@@ -237,6 +281,8 @@ TRIALS: dict[str, Try] = {
     "inputs-unnormalised": _normalised,
     "sorted-data": _mixed,
     "batch-too-small": _larger,
+    "weight-decay-on-norms": _undecayed,
+    "vanishing-gradients": _rectified,
     "clipping-always": _unclipped,
     "loss-exploding": _calmer,
     "exploding-gradients": _calmer,
