@@ -16,11 +16,11 @@ from downslope import optim
 from downslope.backends import eager, gpu, gpu_source
 from downslope.backends.storage import STORAGES, Kept, beside_of, mix, random_bits, random_numbers, row_keys, step_key
 from downslope.compiler.ops import OPS
-from downslope.compiler.plan import Plan, plan, program
+from downslope.compiler.plan import Plan, program
 from downslope.formulas import FORMULAS
 from downslope.optim.batch import Several
 from downslope.optim.device import DeviceBatch
-from test_backends import ALONE, DTYPES, FRACTION, SPECIAL, graph_of, numbers_for, operands
+from test_backends import ALONE, DTYPES, FRACTION, check_operation, numbers_for
 
 pytest.importorskip("triton", reason="Triton has no wheel for this machine")
 pytestmark = pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")  # the interpreter computes with numpy
@@ -62,17 +62,7 @@ def run_on_device(
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("op", OPS)
 def test_an_operation_means_the_same_on_a_gpu_and_eager(op: str, dtype: torch.dtype) -> None:
-    pairs = torch.cartesian_prod(torch.tensor(SPECIAL, dtype=dtype), torch.tensor(SPECIAL, dtype=dtype))
-    if op == "pow":  # torch takes a square root for the exponent 0.5, which differs from a power at -inf
-        pairs = pairs[pairs[:, 0] != -math.inf]
-    for args in operands(op):
-        for s in (0.5, -2.0, 0.0):
-            cut = plan(graph_of(op, args))
-            tensors = {"p": torch.zeros(len(pairs), dtype=dtype), "g": pairs[:, 0].clone(), "a": pairs[:, 1].clone()}
-            tensors["b"] = torch.full_like(tensors["p"], 7.0)
-            expected = torch.as_tensor(eager.run(cut.graph, tensors, {"s": s})["p"], dtype=dtype).expand(len(pairs))
-            run_on_device(cut, tensors, {"s": s})
-            torch.testing.assert_close(tensors["p"], expected, rtol=FRACTION[dtype], atol=0, equal_nan=True)
+    check_operation(run_on_device, op, dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ..peers import AVERAGE, MAX_NORM, OPTIMIZERS, Absent, Parameters, Step, ours_class, torch_class
+from ..peers import OPTIMIZERS, Absent, Parameters, Step, ours_class, torch_class
 from ..shapes import Shape, transformer
 
 SHAPES: dict[str, Shape] = {
@@ -57,24 +57,6 @@ def torchs(name: str, params: Parameters) -> dict[str, Step]:
     if spec.fused:
         steps["fused"] = torch_class(name)(params, fused=True, **spec.settings).step
     return steps
-
-
-def clip_and_average(params: Parameters) -> Step:
-    """torch's separate passes: clip, fused step, average."""
-    optimizer = torch.optim.AdamW(params, lr=1e-3, fused=True)
-    averages = [p.detach().clone() for p in params]
-
-    @torch.no_grad()
-    def step() -> None:
-        torch.nn.utils.clip_grad_norm_(params, MAX_NORM, foreach=True)
-        optimizer.step()
-        torch._foreach_lerp_(averages, list(params), 1 - AVERAGE)
-
-    return step
-
-
-def ours_clip_and_average(params: Parameters) -> Step:
-    return ours_class("AdamW")(params, lr=1e-3, max_norm=MAX_NORM, ema=AVERAGE).step
 
 
 def _package(module: str, name: str, pip: str) -> Any:

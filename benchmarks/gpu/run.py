@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from .. import measure
-from ..peers import Absent, Parameters, Step
+from ..peers import AVERAGE, MAX_NORM, Absent, Parameters, Step, clip_and_average_by_hand
 from ..shapes import Shape
 from . import entrants
 
@@ -111,10 +111,10 @@ def steps(bench: Bench, names: list[str], shape_name: str) -> list[Case]:
 def clip_and_average(bench: Bench) -> Case:
     shape = bench.shape("gpt")
     params, others = entrants.parameters(shape, bench.device), entrants.parameters(shape, bench.device)
-    ours = entrants.ours("AdamW", params, max_norm=1.0, ema=0.999)
+    ours = entrants.ours("AdamW", params, max_norm=MAX_NORM, ema=AVERAGE)
     ours.step()
     return bench.case(
-        "AdamW + clip + average", {"ours": ours.step, "by hand": entrants.clip_and_average(others)},
+        "AdamW + clip + average", {"ours": ours.step, "by hand": clip_and_average_by_hand(others)},
         moved_by(ours, params),
     )  # fmt: skip
 
