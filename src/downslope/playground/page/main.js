@@ -164,7 +164,7 @@ function controls() {
 
 function draw(now) {
   if (state.playing) {
-    state.cursor = Math.min(state.steps, state.cursor + state.speed * Math.min(0.25, (now - last) / 1000));
+    state.cursor = Math.min(state.steps, state.cursor + state.speed * Math.max(0, Math.min(0.25, (now - last) / 1000)));
     stale = true;
     if (state.cursor >= state.steps) play(false);
   }
