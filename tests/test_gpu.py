@@ -296,6 +296,19 @@ def test_a_bad_step_is_left_out_on_the_device(as_if_on_a_gpu: None) -> None:
     assert optimizer.state_dict()["downslope"]["skipped_steps"] == 2
 
 
+def test_a_step_after_one_left_out_is_taken(as_if_on_a_gpu: None) -> None:
+    """GradScaler takes its mark away again; what comes then is a step like any other."""
+    p = torch.nn.Parameter(torch.zeros(5))
+    optimizer = optim.SGD([p], lr=1.0)
+    p.grad = torch.ones(5)
+    optimizer.found_inf = torch.tensor(1.0)  # type: ignore[attr-defined]
+    optimizer.step()
+    assert torch.equal(p, torch.zeros(5))
+    del optimizer.found_inf  # type: ignore[attr-defined]
+    optimizer.step()
+    assert torch.equal(p, torch.full((5,), -1.0)) and optimizer.skipped_steps == 1
+
+
 def test_only_what_has_changed_goes_to_the_device(as_if_on_a_gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
     model, optimizer = trained(lambda m: optim.Adam(m.parameters()), 1)
     torch.nn.functional.cross_entropy(model(X), Y).backward()

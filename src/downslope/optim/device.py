@@ -235,6 +235,7 @@ class DeviceBatch:
         self._upload.build()
         self._skip = torch.zeros(1, dtype=torch.int32, device=bank.device)
         self.skipped = torch.zeros(1, dtype=torch.int64, device=bank.device)
+        self._marked = False
         for rows in self._rows:
             rows.place(bank, self._skip)
         self._changed = [t for m in members for t in (m.param, local(m.param))]
@@ -271,6 +272,9 @@ class DeviceBatch:
         if skip is not None:
             self._skip.copy_(skip)
             self.skipped += self._skip
+        elif self._marked:  # by a step before, whose mark is not this one's
+            self._skip.zero_()
+        self._marked = skip is not None
         return options
 
     def norm(self) -> torch.Tensor:
