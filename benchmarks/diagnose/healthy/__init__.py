@@ -1,0 +1,5 @@
+"""Healthy runs: what is usual, and what looks sick and is not."""
+
+from . import data, loop, network
+
+HEALTHY = (*loop.KINDS, *network.KINDS, *data.KINDS)
