@@ -7,6 +7,7 @@ import os
 import traceback
 import warnings
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -380,7 +381,8 @@ def begin(rank: int, size: int, folder: Path) -> None:
     os.environ["TORCH_CPP_LOG_LEVEL"] = "ERROR"
     torch.set_num_threads(1)
     store = dist.FileStore(str(folder / f"store{size}"), size)
-    dist.init_process_group("gloo", store=store, rank=rank, world_size=size)
+    patience = timedelta(seconds=300)  # so that what waits for ever is a failure
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=patience)
 
 
 WARNINGS = ("TypedStorage is deprecated", ".*is deprecated", "Profiler.*")

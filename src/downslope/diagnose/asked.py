@@ -26,12 +26,13 @@ def whatif(
     settings: Iterable[Mapping[str, Any]],
     steps: int,
     repeats: int,
+    why: str = "",
 ) -> Verdict:
-    """Forks on the batches that are kept. Raises SettingError where a step cannot be made anew."""
+    """Forks on the batches that are kept. Raises SettingError where a step cannot be made anew, with `why` if known."""
     if steps < 1 or repeats < 1:
         raise SettingError(f"whatif: steps={steps}, repeats={repeats}: must be at least 1")
     if not trial.ready:
-        why = "its loss, as its graph tells, is not of what the model gives, or is none that is known"
+        why = why or "its loss, as its graph tells, is not of what the model gives, or is none that is known"
         raise SettingError(
             "whatif: no batch has been seen yet; ask after some steps"
             if trial.usable is None or trial.usable

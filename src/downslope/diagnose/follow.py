@@ -13,7 +13,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..optim.sharding import is_shared, local
 from .guard import Guard
+from .parts import Parts, needs_others
 from .probes import backward, batch, graph, losses, norms, parameters
 from .probes.around import Around
 from .probes.batch import Batch
@@ -42,13 +44,18 @@ class Follower:
         self.guard = Guard(budget, s, self.close)
         s.parameters, self.tensors = parameters.facts(model, optimizer)
         s.facts = parameters.circumstances(model, optimizer, self.tensors)
-        self.around = Around(optimizer, s, self.tensors)
+        self.parts = Parts(model, self.tensors) if any(map(is_shared, self.tensors)) else None
+        self.around = Around(optimizer, s, self.tensors, None if self.parts is None else self.parts.factor)
         self.layers = Layers(model, s.parameters)
         self.trial = Trial(model, optimizer)
         self.ring = Ring(model, optimizer)
         self.spikes = Spikes(s, self.ring)
         self.team = joined()
         self.processes = 1 if self.team is None else self.team.size  # a step's batch is so many times the model's
+        self.tied = needs_others(model, self.team is not None)  # why nothing can be forked or replayed
+        if self.tied:
+            self.trial.usable, self.trial.start, self.ring.usable = False, None, False
+            self.trial.refused.add(f"nothing was tried in forked runs: {self.tied}")
         self._last: Batch | None = None
         self._output: Any = None
         self._structure = False
@@ -82,8 +89,10 @@ class Follower:
         self.guard.closed = True
         if self.team is not None:
             with contextlib.suppress(Exception):  # the store may be gone by then
-                self.team.tell(self.signals)
+                self.team.tell(self.signals, self.parts)
         self.layers.detach()
+        if self.parts is not None:
+            self.parts.detach()
         for handle in self._handles:
             handle.remove()
         backward.leave(self)
@@ -110,6 +119,8 @@ class Follower:
         if not torch.is_grad_enabled():
             return
         self.layers.detach()  # left over if a forward pass failed
+        if self.parts is not None and not self._structure:
+            self.parts.attach()
         if self.guard.plan["ring"] and self.ring.usable and not self.ring.live and self._backwards == 0:
             self.guard.probe("ring", self.ring.begin, self.signals.steps)
         self._last = batch.seen(args, kwargs, self.ring.live)
@@ -127,6 +138,8 @@ class Follower:
             if self.guard.idle:
                 return
             self.layers.detach()
+            if self.parts is not None:
+                self.parts.detach()
             self._output, self._mode = output, module.training
             return
         if s.steps == 0:
@@ -154,6 +167,7 @@ class Follower:
             self._skipped += self._backwards > 0
             self._values, self._backwards, self.ring.pending = [], 0, []
         root = next((r for r in roots if isinstance(r, torch.Tensor) and r.numel() == 1 and r.grad_fn), None)
+        root = None if root is None or is_shared(root) else root  # its number may take a collective
         self._backwards += 1
         if root is None:
             return
@@ -162,7 +176,8 @@ class Follower:
         s.counts["steps_in_evaluation"] += not self._mode
         if not self._structure:
             self._structure = True
-            if not self.guard.probe("losses", graph.read, root, s.parameters, self.tensors, self._strangers()):
+            held = self.tensors if self.parts is None else self.parts.in_graph()
+            if not self.guard.probe("losses", graph.read, root, s.parameters, held, self._strangers()):
                 self.guard.note("the graph of the loss is too large to be read: what follows a layer is not known")
         if self.guard.plan["losses"]:
             self.guard.probe("losses", self._read_loss, root, value)
@@ -199,7 +214,7 @@ class Follower:
     def _origin(self) -> dict[str, Any]:
         self.guard.paused = True
         try:
-            return origin(self.model, self._last)
+            return origin(self.model, self._last, replay=not self.tied)
         finally:
             self.guard.paused = False
 
@@ -226,7 +241,7 @@ class Follower:
         probe = self._small
         if probe is None:
             return all(g is None or g.is_sparse or not bool(g.any()) for g in self.around.gradients)
-        return probe.grad is None or not bool(probe.grad.any())
+        return probe.grad is None or not bool(local(probe.grad).any())
 
     # ---- the step
 
@@ -285,6 +300,8 @@ class Follower:
         self._skipped = 0
         self._reset()
         self.guard.next_step(norms=self.around.wants_next, ring=self.ring.live)
+        if self.parts is not None and self.team is not None and self.team.due(s.steps):  # all look at these steps
+            self.guard.plan["norms"], self.guard.idle = self.guard.budget.accounts["norms"].on, False
 
     def _not_told(self) -> bool:
         new = self.signals.not_finite is not None and not self._told
@@ -295,8 +312,9 @@ class Follower:
         assert self.team is not None
         if self._last is not None and len(self.team.batches) < 64:
             self.team.batches[self.signals.steps] = self._last.fingerprint
-        self.team.tell(self.signals)
+        self.team.tell(self.signals, self.parts)
 
     def _choose_small(self) -> None:
-        found = [p for p in self.around.held if p.grad is not None and not p.grad.is_sparse and bool(p.grad.any())]
+        held = [self.tensors[i] for i in self.around.trained]
+        found = [p for p in held if p.grad is not None and not p.grad.is_sparse and bool(local(p.grad).any())]
         self._small = min(found, key=lambda p: p.numel(), default=None)

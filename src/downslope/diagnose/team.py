@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from .parts import Parts
 from .signals import LossSeen, Signals
 
 EVERY, TOLD = 256, 20
@@ -42,7 +43,7 @@ class Team:
         """Is this one of the steps at which every process tells?"""
         return step > 0 and (step & (step - 1) == 0 if step < EVERY else step % EVERY == 0)
 
-    def tell(self, s: Signals) -> None:
+    def tell(self, s: Signals, parts: Parts | None = None) -> None:
         """What the first process is to know of this one."""
         if self.rank == 0:
             return
@@ -53,6 +54,7 @@ class Team:
             "not_finite": s.not_finite,
             "losses": [_plain(vars(seen)) for seen in s.losses[-TOLD:]],
             "batches": self.batches,
+            "parts": None if parts is None else parts.told(s.samples, self.due),
         }
         self.store.set(f"{self.key}-{self.rank}", json.dumps(found, default=str))
 
@@ -65,9 +67,10 @@ class Team:
                 found.append(json.loads(self.store.get(key)))
         return found
 
-    def pooled(self, s: Signals) -> tuple[list[LossSeen], dict[str, Any] | None, dict[str, Any]]:
+    def pooled(
+        self, s: Signals, mates: list[dict[str, Any]]
+    ) -> tuple[list[LossSeen], dict[str, Any] | None, dict[str, Any]]:
         """(losses of all processes, the first number that was not finite in any, what else they tell)."""
-        mates = self.told()
         losses = [*s.losses, *(_loss(each) for mate in mates for each in mate["losses"])]
         first = s.not_finite
         for mate in mates:

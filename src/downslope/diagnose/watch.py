@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from ..errors import SettingError
+from ..optim.sharding import is_shared, local
 from . import asked, ending
 from .finding import Finding, Picture, Report
 from .follow import Follower
@@ -111,7 +112,7 @@ class Watch:
         seen.trial.clip = self.signals.clipped_to()
         before, seen.guard.paused = seen.guard.paused, True
         try:
-            return asked.whatif(seen.trial, lr, clip, optimizer or {}, settings, steps, repeats)
+            return asked.whatif(seen.trial, lr, clip, optimizer or {}, settings, steps, repeats, seen.tied)
         finally:
             seen.guard.paused = before
 
@@ -147,24 +148,27 @@ class Watch:
     def _pooled(self) -> Iterator[None]:
         """Inside, the first of several processes knows what the others have seen."""
         seen, s = self._follower, self.signals
-        own = s.losses, s.not_finite
+        own = s.losses, s.not_finite, s.parameters, s.samples
         if seen.team is not None:
             try:
-                seen.team.tell(s)
+                seen.team.tell(s, seen.parts)
                 if seen.team.rank == 0:
-                    s.losses, s.not_finite, facts = seen.team.pooled(s)
+                    mates = seen.team.told()
+                    s.losses, s.not_finite, facts = seen.team.pooled(s, mates)
                     s.facts |= facts
+                    if seen.parts is not None:
+                        s.parameters, s.samples = seen.parts.pooled(s, mates)
             except Exception as error:
                 seen.guard.note(f"the other processes could not be asked ({type(error).__name__}: {error})")
         try:
             yield
         finally:
-            s.losses, s.not_finite = own
+            s.losses, s.not_finite, s.parameters, s.samples = own
 
     def _state(self) -> None:
         """How weights and schedulers stand now."""
         seen, s = self._follower, self.signals
-        held = [p.detach() for p in seen.tensors]
+        held = [local(p).detach() for p in seen.tensors]
         s.facts["schedulers"] = schedulers(seen.optimizer)
         s.facts["own_loss"] = seen.trial.agrees
         s.facts["versions_now"] = [p._version for p in seen.tensors]
@@ -212,7 +216,11 @@ class Watch:
     def _inquest(self, step: int) -> Any:
         seen = self._follower
         if seen.ring.spike is None or seen.ring.spike.step != step:
-            return "the steps before it were not kept" if seen.ring.usable else "a copy of the model is too large"
+            return (
+                "the steps before it were not kept"
+                if seen.ring.usable
+                else seen.tied or "a copy of the model is too large"
+            )
         try:
             return inquire(seen.ring.spike, seen.model, seen.optimizer, self.signals.clipped_to())
         except Exception as error:
@@ -272,6 +280,11 @@ def _check(model: Any, optimizer: Any, budget: Any, loss: Any) -> None:
         raise SettingError(
             "watch: the optimizer has no parameter of this model; make it from model.parameters(), after the model is "
             "moved or wrapped"
+        )
+    if any(is_shared(p) and id(p) not in own for g in optimizer.param_groups for p in g["params"]):
+        raise SettingError(
+            "watch: parameters of the optimizer are not in the model now, which has gathered its parts for a forward "
+            "pass; watch it before its first one, or after model.reshard() in every process"
         )
     if loss is not None and not isinstance(loss, nn.Module):
         raise SettingError(f"watch: loss is {loss!r}; give the loss module, such as nn.CrossEntropyLoss()")

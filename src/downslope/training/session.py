@@ -90,8 +90,7 @@ class Session:
         self.config, self.task, self.data, self.team = config, task, data, team
         leads = team is None or team.leads
         self.logged = Logged(config if leads else replace(config, loggers=[]))
-        # a model in parts has norms that all processes must take together, but they do not look at the same steps
-        watched = config.watch > 0 and config.out is not None and not config.shard
+        watched = config.watch > 0 and config.out is not None
         self.watching = Watching(config.watch, leads) if watched else None
         if not isinstance(callbacks, Iterable):
             raise SettingError(f"callbacks={callbacks!r:.80}: give a list of them")

@@ -35,6 +35,10 @@ class Watching:
             return None
         if loop.diverged_at == loop.step:
             self.seen.refused(loop.loss)
+        if not self.leads:
+            self.seen.close()
+        if loop.team is not None:
+            loop.team.total(0)  # the others have told what they have seen
         report = None if loop.interrupted or not self.leads else self.seen.report()
         self.seen.close()
         self.seen = None

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from ...optim.sharding import local
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -53,7 +55,7 @@ class Batch:
         found = self.tensors
         if not found:
             return ""
-        flat = found[0].detach().flatten()
+        flat = local(found[0]).detach().flatten()
         values = flat[:: max(1, len(flat) // 4096)].cpu().contiguous()
         return f"{zlib.crc32(values.view(torch.uint8).numpy().tobytes()):08x}"
 

@@ -20,6 +20,7 @@ LIMIT = 20_000
 PASS = re.compile(
     r"^(Unsafe)?View|^T$|^Transpose|^Permute|^Reshape|^Squeeze|^Unsqueeze|^Alias|^Clone|^Expand|^Slice|^Select|^ToCopy"
     r"|^MaxPool|^AvgPool|^Unflatten|^Flatten|^AdaptiveAvgPool|^AdaptiveMaxPool|^NativeDropout|^FusedDropout"
+    r"|^Register(Pre|Post)Backward"  # FSDP
 )
 FOLLOWS = {
     "Relu": "relu", "Tanh": "tanh", "Sigmoid": "sigmoid", "Gelu": "gelu", "Silu": "silu", "LeakyRelu": "leaky_relu",

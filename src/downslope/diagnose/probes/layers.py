@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ...optim.sharding import local
 from ..signals import InputSeen, LayerSeen, NormSeen, Parameter, Signals
 
 SAMPLES, VALUES = 64, 1 << 18
@@ -52,12 +53,12 @@ class Layers:
         self.handles = []
 
     def _layer(self, signals: Signals, step: int, name: str, m: nn.Module, args: Any, output: Any) -> None:
-        x = args[0].detach() if args and isinstance(args[0], torch.Tensor) else None
+        x = local(args[0]).detach() if args and isinstance(args[0], torch.Tensor) else None
         if not self.found and self.inputs is None and x is not None and x.is_floating_point():
             self.inputs = _inputs(name, m, x)
         if isinstance(m, FIRST):
             return
-        y = output.detach()
+        y = local(output).detach()
         channels = -1 if isinstance(m, nn.Linear) else 1
         y = _thin(y)
         rows = y.movedim(channels, -1).reshape(-1, y.shape[channels]).float()
@@ -76,7 +77,7 @@ class Layers:
     def _norm(self, signals: Signals, step: int, name: str, m: Any, args: Any, output: Any) -> None:
         if not m.training or m.running_mean is None:
             return
-        x = args[0].detach()
+        x = local(args[0]).detach()
         values = x.movedim(1, -1).reshape(-1, x.shape[1]).float()
         if len(values) > VALUES // max(1, x.shape[1]) and len(values) > 4096:
             values = values[:: len(values) // 4096]

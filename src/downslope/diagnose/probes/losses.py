@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from ...optim.sharding import is_shared
 from ..signals import LossSeen
 from .graph import FOLLOWS, PASS, short
 
@@ -95,7 +96,7 @@ def count(found: Found, step: int, loss: float, samples: int) -> LossSeen:
     kind = {"likelihood": "classes", "probability": "binary", "absolute": "absolute"}.get(found.kind, found.kind)
     got = LossSeen(step, kind, found.kind, loss, before=found.before)
     scores, targets = found.scores, found.targets
-    if scores is None or targets is None:
+    if scores is None or targets is None or is_shared(scores) or is_shared(targets):
         return got
     scores, targets = scores.detach(), targets.detach()
     if kind == "classes":

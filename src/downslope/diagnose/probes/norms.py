@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from ...optim.sharding import local
+
 
 def norms(tensors: Sequence[torch.Tensor | None]) -> Any:
     """The 2-norm of each, as numpy; nan where there is none, or where it is sparse and cannot be had at once."""
@@ -47,7 +49,7 @@ def staleness(optimizer: torch.optim.Optimizer, params: list[torch.Tensor], grad
     for p, g in zip(params, grads):
         v = optimizer.state.get(p, {}).get("exp_avg_sq")
         if isinstance(v, torch.Tensor) and v.is_floating_point() and v.numel() == p.numel() and math.isfinite(g):
-            found.append((v, g * g))
+            found.append((local(v), g * g))
     if not found:
         return math.nan
     sums = torch._foreach_norm([v for v, _ in found], 1)

@@ -14,6 +14,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode, resolve_name
 
 from ... import rng
+from ...optim.sharding import local
 from .batch import Batch, tensors
 
 QUIET = ("__get__", "size", "dim", "__repr__", "isfinite", "register_hook")
@@ -57,11 +58,13 @@ def _kinds(value: Any) -> tuple[bool, bool]:
 
 
 def _finite(t: torch.Tensor) -> bool:
-    return not (t.is_floating_point() or t.is_complex()) or bool(t.detach().isfinite().all())
+    return not (t.is_floating_point() or t.is_complex()) or bool(local(t).detach().isfinite().all())
 
 
-def origin(model: nn.Module, batch: Batch | None) -> dict[str, Any]:
-    """What was not finite first: `inputs`, `weights` (by name), or an `operation` in a `layer`; {} if all is finite."""
+def origin(model: nn.Module, batch: Batch | None, replay: bool = True) -> dict[str, Any]:
+    """What was not finite first: `inputs`, `weights` (by name), or an `operation` in a `layer`; {} if all is finite.
+
+    Without `replay` no forward pass is made, and no operation is named."""
     bad = [name for name, p in model.named_parameters() if not _finite(p)]
     if bad:
         return {"weights": bad[:4]}
@@ -69,7 +72,7 @@ def origin(model: nn.Module, batch: Batch | None) -> dict[str, Any]:
         return {}
     if any(not _finite(t) for t in batch.tensors):
         return {"inputs": True}
-    return first(model, batch) or {}
+    return (replay and first(model, batch)) or {}
 
 
 def first(model: nn.Module, batch: Batch) -> dict[str, Any] | None:

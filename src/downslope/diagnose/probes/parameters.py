@@ -1,4 +1,4 @@
-"""What is known of the parameters before the first step. Costs a pass over the weights, once."""
+"""What is known of the parameters before the first step, of what lies here. Costs a pass over the weights, once."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ...optim.sharding import local
 from ..signals import Parameter
 
 NORMS = (
@@ -25,7 +26,7 @@ def facts(model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[list[Para
     tensors: list[torch.Tensor] = []
     for name, p in model.named_parameters():
         group = settings.get(id(p))
-        values = p.detach()
+        values = local(p).detach()
         whole = values.numel() > 1 and values.is_floating_point()
         found.append(
             Parameter(
@@ -36,7 +37,7 @@ def facts(model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[list[Para
                 asks=p.requires_grad,
                 std=float(values.float().std()) if whole else 0.0,
                 mean=float(values.float().mean()) if values.numel() else 0.0,
-                alike=p.ndim > 1 and len(p) > 1 and bool((values == values[:1]).all()),
+                alike=p.ndim > 1 and len(values) > 1 and bool((values == values[:1]).all()),
                 decay=float((group or {}).get("weight_decay") or 0.0),
                 decoupled=bool((group or {}).get("decoupled_weight_decay", decoupled)),
             )

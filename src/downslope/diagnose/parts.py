@@ -1,0 +1,133 @@
+"""A model cut into parts over several processes (FSDP2, DTensors): each watches its own, the first puts them together.
+
+No collective is ever called, as the processes do not look at the same steps. A norm is that of the part which lies
+here, in proportion to the whole; at the steps at which all look, and of the weights at the start, the parts are put
+together through the store when a report is asked for."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..optim.sharding import is_shared, local
+from .signals import Parameter, Sample, Signals
+
+KINDS = ("grad", "weight", "update")
+TOLD = 4
+"""Steps that are told of at a time, each with three numbers a parameter."""
+
+
+def needs_others(model: nn.Module, team: bool) -> str:
+    """Why no forward pass can be made in one process alone, as forks and replays need it; "" if it can."""
+    if any(map(is_shared, model.parameters())) or _flat(model):
+        return "the model is cut into parts over several processes, and a copy of it cannot run in one"
+    if team and any(isinstance(m, nn.SyncBatchNorm) for m in model.modules()):
+        return "a SyncBatchNorm waits for the other processes"
+    return ""
+
+
+def _flat(model: nn.Module) -> bool:
+    """Is any of it in torch's first FullyShardedDataParallel?"""
+    fsdp = sys.modules.get("torch.distributed.fsdp")
+    return fsdp is not None and any(isinstance(m, fsdp.FullyShardedDataParallel) for m in model.modules())
+
+
+class Parts:
+    """What of each parameter lies here, and what stands in for it while the model runs."""
+
+    def __init__(self, model: nn.Module, tensors: Sequence[torch.Tensor]):
+        self.model, self.tensors = model, tensors
+        place = {id(t): i for i, t in enumerate(tensors)}
+        owned = [
+            (m, {name: place[id(p)] for name, p in m._parameters.items() if id(p) in place}) for m in model.modules()
+        ]
+        self.owners = [(module, own) for module, own in owned if own]
+        self.whole = np.array([t.numel() for t in tensors], dtype=float)
+        self.here = np.array([local(t).numel() for t in tensors], dtype=float)
+        values = [local(t).detach().double() for t in tensors]
+        self.start = [(float(v.sum()), float(v.square().sum())) for v in values]
+        with np.errstate(divide="ignore"):
+            self.factor = np.sqrt(self.whole / self.here)  # of a norm; no part here: nothing is known
+        self.factor[self.here == 0] = math.nan
+        self._stand_ins: dict[int, torch.Tensor] = {}
+        self._handles: list[Any] = []
+
+    # ---- the graph of the loss has whole parameters, which FSDP makes for the forward pass
+
+    def attach(self) -> None:
+        """For one forward pass of the model, which has begun: remember what the parameters of each layer are in it."""
+        self.detach()
+        for module, own in self.owners:
+            if module is self.model:
+                self._meet(own, module, ())
+            else:
+                self._handles.append(module.register_forward_pre_hook(partial(self._meet, own)))
+
+    def _meet(self, own: dict[str, int], module: nn.Module, args: Any) -> None:
+        for name, i in own.items():
+            p = module._parameters.get(name)
+            if p is not None and p is not self.tensors[i]:
+                self._stand_ins[i] = p
+
+    def detach(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+
+    def in_graph(self) -> list[torch.Tensor]:
+        """The parameters as the graph of the last loss has them."""
+        return [self._stand_ins.get(i, t) for i, t in enumerate(self.tensors)]
+
+    # ---- put together
+
+    def told(self, samples: Iterable[Sample], shared: Any) -> dict[str, Any]:
+        """What the first process is to know: sums of squares here, at the last of the `shared` steps."""
+        found = [x for x in samples if shared(x.step)][-TOLD:]
+        return {
+            "here": self.here.tolist(),
+            "start": self.start,
+            "norms": {x.step: [self._squares(x, kind) for kind in KINDS] for x in found},
+        }
+
+    def _squares(self, sample: Sample, kind: str) -> list[float]:
+        return [float(f"{x:.7g}") for x in np.square(getattr(sample, kind) / self.factor)]
+
+    def pooled(self, s: Signals, mates: Sequence[Any]) -> tuple[list[Parameter], list[Sample]]:
+        """Parameters with the moments that they began with, and samples with the norms, of all parts together."""
+        mates = [mate["parts"] for mate in mates if mate.get("parts") and len(mate["parts"]["here"]) == len(self.here)]
+        if not mates:
+            return s.parameters, s.samples
+        parameters = []
+        for i, p in enumerate(s.parameters):
+            pairs = [self.start[i], *(mate["start"][i] for mate in mates)]
+            count = self.here[i] + sum(mate["here"][i] for mate in mates)
+            parameters.append(_began(p, pairs, count))
+        return parameters, [self._joined(x, mates) for x in s.samples]
+
+    def _joined(self, sample: Sample, mates: list[Any]) -> Sample:
+        """Of each parameter by what has been told of it: the parts that lie in several processes count once."""
+        seen = [(mate["here"], mate["norms"][str(sample.step)]) for mate in mates if str(sample.step) in mate["norms"]]
+        if not seen:
+            return sample
+        together = {}
+        for k, kind in enumerate(KINDS):
+            squares = np.array([self._squares(sample, kind), *(norms[k] for _, norms in seen)], dtype=float)
+            sizes = np.where(np.isnan(squares), 0.0, np.array([self.here, *(here for here, _ in seen)]))
+            with np.errstate(invalid="ignore"):  # of what nobody has seen: nan
+                together[kind] = np.sqrt(np.nansum(squares, 0) * self.whole / sizes.sum(0))
+        return replace(sample, **together)
+
+
+def _began(p: Parameter, pairs: Sequence[tuple[float, float]], count: float) -> Parameter:
+    """With the mean and standard deviation that sums and sums of squares give."""
+    mean = sum(a for a, _ in pairs) / max(1.0, count)
+    square = sum(b for _, b in pairs) - count * mean**2
+    return replace(p, mean=mean, std=math.sqrt(max(0.0, square) / max(1.0, count - 1)))
