@@ -304,6 +304,33 @@ WRONG_FILES = {
     "an exit": (lambda t: t + "raise SystemExit(3)\n", r"SystemExit: 3 \(my_task.py, line 17"),
     "epochs in words": (lambda t: t + "EPOCHS = 'many'\n", r"EPOCHS is 'many'; give a whole number from 1 up"),
     "an empty batch": (lambda t: t + "BATCH = 0\n", r"BATCH is 0; give a whole number"),
+    "epochs in small letters": (
+        lambda t: t.replace("EPOCHS, BATCH = 2, 5", "epochs = 5"),
+        r"line 6: `epochs = 5` is read by nobody; write EPOCHS = 5$",
+    ),
+    "a capital": (
+        lambda t: t + "Drop_Last = True\n",
+        r"line 17: `Drop_Last = True` is read by nobody; write DROP_LAST",
+    ),
+    "another letter": (
+        lambda t: t.replace(", BATCH =", ", BATCHES ="),
+        r"`BATCHES = 5` is read by nobody; write BATCH =",
+    ),
+    "another word": (lambda t: t.replace(", BATCH =", ", batch_size ="), r"`batch_size = 5` .*; write BATCH = 5"),
+    "under a condition": (
+        lambda t: t.replace("EPOCHS, BATCH =", "if True: epochs, BATCH ="),
+        r"`epochs = 2` .* EPOCHS",
+    ),
+    "an option": (
+        lambda t: t + "lr = 0.1\n",
+        r"`lr = 0.1` is read by nobody; lr is an option of a run, not of the task: --lr, train\(..., lr=...\) or",
+    ),
+    "an option that is no number": (lambda t: t + "DEVICE = torch.device('cpu')\n", r"`DEVICE = device\(.* --device"),
+    "an option in words": (lambda t: t + "LEARNING_RATE: float = 0.1\n", r"`LEARNING_RATE = 0.1` .*; lr is an option"),
+    "another name of a metric": (
+        lambda t: t + "def metrics(output, target):\n    return 1.0\n",
+        r"line 17: `metrics` is called by nobody; the score is metric\(output, target\)",
+    ),
 }
 
 
@@ -314,6 +341,27 @@ def test_a_wrong_file_is_named(case, tmp_path):
     with pytest.raises(RunError, match=message) as raised:
         from_file(path)
     assert str(raised.value).startswith(f"{path}: ")
+
+
+NAMES_OF_ITS_OWN = {
+    "used in a function": lambda t: (
+        t.replace("size=10", "size=10, batch=5").replace("zeros(size", "zeros(lr * size") + "lr = 1\n"
+    ),
+    "beside the one that is read": lambda t: t.replace("EPOCHS, BATCH =", "epochs, batch = EPOCHS, BATCH ="),
+    "of no known word": lambda t: t + "NAME, SOURCE, rows, Tidy = 'x', 'y', 3, 4\n",
+    "private": lambda t: t + "_lr = 0.1\n",
+    "a function": lambda t: t + "def seed(): ...\n",
+    "in a function": lambda t: t.replace("    x = torch", "    epochs = 3\n    x = torch"),
+    "in a class": lambda t: t + "class Of:\n    lr = 3\n",
+    "a metric beside metrics": lambda t: (
+        t + "def metrics(a, b): ...\ndef metric(output, target):\n    return output.sum()\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NAMES_OF_ITS_OWN)
+def test_a_file_may_have_names_of_its_own(case, tmp_path):
+    assert from_file(write(tmp_path, NAMES_OF_ITS_OWN[case](GOOD))).epochs == 2
 
 
 WRONG_CALLS = {

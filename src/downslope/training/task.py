@@ -16,6 +16,7 @@ import torch
 from .. import user_code
 from ..errors import DownslopeError, RunError, SettingError, nearest
 from ..user_code import missing, where
+from . import unread
 from .data import Data, Part
 
 PARTS = ("train", "validation", "test")
@@ -232,7 +233,10 @@ def from_file(path: Path) -> Task:
     """The task that a Python file's functions make."""
     if not path.is_file():
         raise RunError(f"{path}: there is no such file; `downslope new {path}` writes one to start from")
-    return _of_module(str(path), user_code.run(path, f"task_{path.stem}"))
+    module = user_code.run(path, f"task_{path.stem}")
+    task = _of_module(str(path), module)
+    unread.check(path, str(path), module, CONSTANTS, metric=task.metric is not None)
+    return task
 
 
 def _of_module(name: str, module: ModuleType) -> Task:
