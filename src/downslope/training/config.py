@@ -114,7 +114,8 @@ NAMES = tuple(each.name for each in fields(Config))
 ALIASES = {
     "batch_size": "batch", "clip_grad_norm": "max_norm", "clip_norm": "max_norm", "ema_decay": "ema",
     "gradient_accumulation": "accumulate", "grad_clip": "max_norm", "learning_rate": "lr", "lr_schedule": "schedule",
-    "max_epochs": "epochs", "num_epochs": "epochs", "output_dir": "out", "precision": "amp", "scheduler": "schedule",
+    "max_epochs": "epochs", "n_epochs": "epochs", "num_epochs": "epochs", "output_dir": "out", "precision": "amp",
+    "scheduler": "schedule",
 }  # fmt: skip
 OPTIMIZERS = ("amsgrad", "betas", "decoupled_weight_decay", "eps", "momentum", "nesterov", "weight_decay")
 

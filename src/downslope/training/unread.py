@@ -9,13 +9,9 @@ from pathlib import Path
 from types import ModuleType
 
 from ..errors import RunError
-from .config import NAMES
+from .config import ALIASES, NAMES
 
 NEAR = 0.8  # of 1 for the same letters: EPOCH, SIZE, DROPLAST
-MEANT = {
-    "BATCH_SIZE": "BATCH", "BATCHSIZE": "BATCH", "N_EPOCHS": "EPOCHS", "NUM_EPOCHS": "EPOCHS", "MAX_EPOCHS": "EPOCHS",
-    "LEARNING_RATE": "lr",
-}  # fmt: skip
 OPTIONS = frozenset(NAMES) - {"task", "task_settings", "out", "epochs", "batch", "difficulty", "pacing"}
 """What is said of a run, and no task's to set; the last two name functions of the file."""
 
@@ -36,10 +32,10 @@ def check(path: Path, name: str, module: ModuleType, constants: Collection[str],
                 )
             continue
         value = f"{getattr(module, found, None)!r:.40}"
-        meant = MEANT.get(found.upper()) or _near(found.upper(), constants)
-        if meant in constants and not hasattr(module, meant):
+        option = ALIASES.get(found.lower(), found.lower())
+        meant = option.upper() if option.upper() in constants else _near(found.upper(), constants)
+        if meant and not hasattr(module, meant):
             raise RunError(f"{name}: line {line}: `{found} = {value}` is read by nobody; write {meant} = {value}")
-        option = found.lower() if found.lower() in OPTIONS else meant
         if option in OPTIONS:
             raise RunError(
                 f"{name}: line {line}: `{found} = {value}` is read by nobody; {option} is an option of a run, not of "
