@@ -43,6 +43,9 @@ CHECKS: dict[str, Check] = {
     "ema": (BELOW_1[0], f"{BELOW_1[1]}, such as 0.999, or None for no average"),
 }
 
+HANDED = {"clip_value": "clip_value", "ema": "ema_decay"}
+"""Settings of the whole optimizer that a step takes as they are, and the scalar that each is in its graph."""
+
 
 def _check_lookahead(kind: str, value: Any) -> None:
     every, share = value if isinstance(value, tuple) and len(value) == 2 else (value, 0.5)
@@ -130,8 +133,8 @@ def options(optimizer: Optimizer, batch: Batch | Several) -> dict[str, float] | 
     scale = getattr(optimizer, "grad_scale", None)
     key = step_key(optimizer.rounding_seed, optimizer.steps)
     unscale = 1.0 if scale is None else 1.0 / float(scale)
-    options = {"rounding": key, "seed": optimizer.rounding_seed, "unscale": unscale}
-    max_norm, clip_value, ema = (now(optimizer, name) for name in CHECKS)
+    options = {"rounding": key, "seed": optimizer.rounding_seed, "unscale": unscale, **handed(optimizer)}
+    max_norm = now(optimizer, "max_norm")
     if max_norm is not None or optimizer.skip_nonfinite:
         norm = batch.norm() * options["unscale"]
         if optimizer.skip_nonfinite and not norm < float("inf") and not batch.finite():
@@ -140,11 +143,13 @@ def options(optimizer: Optimizer, batch: Batch | Several) -> dict[str, float] | 
             # As torch.nn.utils.clip_grad_norm_; written so that a norm of nan gives nan.
             coefficient = float(max_norm) / (norm + 1e-6)
             options["clip_coef"] = 1.0 if coefficient > 1.0 else coefficient
-    if clip_value is not None:
-        options["clip_value"] = float(clip_value)
-    if ema is not None:
-        options["ema_decay"] = float(ema)
     return options
+
+
+def handed(optimizer: Optimizer) -> dict[str, float]:
+    """The scalars of a step that are settings as they stand, whatever the gradients are."""
+    values = {scalar: now(optimizer, name) for name, scalar in HANDED.items()}
+    return {scalar: float(value) for scalar, value in values.items() if value is not None}
 
 
 def now(optimizer: Optimizer, name: str) -> Any:

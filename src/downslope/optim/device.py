@@ -255,8 +255,9 @@ class DeviceBatch:
         options: dict[str, Any] = {
             "seed": optimizer.rounding_seed,
             "unscale": 1.0 if scale is None else 1.0 / _double(scale),
+            **around.handed(optimizer),
         }
-        max_norm, clip_value, ema = (around.now(optimizer, name) for name in around.CHECKS)
+        max_norm = around.now(optimizer, "max_norm")
         skip = None if found_inf is None else found_inf.reshape(1) > 0
         if max_norm is not None or optimizer.skip_nonfinite:
             norm = self.norm() * options["unscale"]
@@ -265,10 +266,6 @@ class DeviceBatch:
                 skip = broken if skip is None else skip | broken
             if max_norm is not None:
                 options["clip_coef"] = (float(max_norm) / (norm + 1e-6)).clamp(max=1.0)
-        if clip_value is not None:
-            options["clip_value"] = float(clip_value)
-        if ema is not None:
-            options["ema_decay"] = float(ema)
         if skip is not None:
             self._skip.copy_(skip)
             self.skipped += self._skip

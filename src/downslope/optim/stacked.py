@@ -15,7 +15,7 @@ from ..compiler.plan import Plan
 from ..errors import SettingError, StateError
 from . import settings as checks
 from . import stacked_eager, stacked_once, states
-from .around import CHECKS
+from .around import CHECKS, HANDED
 from .base import Optimizer
 from .follow import at
 from .stacked_rows import Rows
@@ -172,9 +172,7 @@ class Stacked:
                 with np.errstate(all="ignore"):
                     coefficient = options.pop("max_norm") / (norm + 1e-6)
                 options["clip_coef"] = np.where(coefficient > 1.0, 1.0, coefficient)
-        if "ema" in options:
-            options["ema_decay"] = options.pop("ema")
-        return options, bad
+        return {HANDED.get(name, name): value for name, value in options.items()}, bad
 
     # ---- the step
 
