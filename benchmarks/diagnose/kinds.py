@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from .datasets import DIMENSIONS
 from .plan import Outcome, Plan
 
-DIMENSIONS = {"digits": (64, 10), "spirals": (2, 2), "diabetes": (10, 1)}
 MLP = ("mlp digits", "mlp spirals", "mlp diabetes")
 IMAGES = ("mlp digits", "cnn digits", "bn digits", "residual digits", "rows digits", "gru digits")
 NORMED = ("bn digits", "residual digits")
@@ -27,7 +27,8 @@ class Kind:
 
     `proof` says of a sick run that it is sick, for kinds that carry their fault in their structure or their course;
     without it the run has to end worse than its healthy twin. `reach` is the least score of a healthy run, as a part
-    of the setting's own (for runs that are short on purpose)."""
+    of the setting's own (for runs that are short on purpose). `own`: its network is its own and says nothing of a
+    setting that is like one of those named."""
 
     name: str
     settings: tuple[str, ...]
@@ -35,6 +36,7 @@ class Kind:
     right: frozenset[str] = frozenset()
     proof: Callable[[Outcome], bool] | None = None
     reach: float = 1.0
+    own: bool = False
 
     @property
     def healthy(self) -> bool:
@@ -48,6 +50,17 @@ def right(*names: str) -> frozenset[str]:
 def by_structure(outcome: Outcome) -> bool:
     """The slip is in the loop or the network, whatever comes of it."""
     return True
+
+
+def gave_back(outcome: Outcome) -> bool:
+    """The validation loss has lost a third of its gain again."""
+    low = min(outcome.validation)
+    return outcome.validation[-1] - low > (max(outcome.validation[0], outcome.losses[0]) - low) / 3
+
+
+def jumped(outcome: Outcome) -> bool:
+    """The loss was more than three times its first, and came back below it."""
+    return max(outcome.losses[20:]) > 3 * outcome.losses[0] > 3 * outcome.losses[-1]
 
 
 def worse(outcome: Outcome, twin: dict[str, Any], chance: float) -> bool:
@@ -73,6 +86,18 @@ def deep(plan: Plan, depth: int, act: Any = nn.ReLU, width: int = 32) -> Callabl
 
     inputs, outputs = DIMENSIONS[plan.setting.task]
     return lambda: mlp(inputs, outputs, width, depth, act)
+
+
+def dropped(plan: Plan, share: float) -> Callable[[], nn.Module]:
+    """The setting's network with dropout after every ReLU."""
+
+    def model() -> nn.Module:
+        made = plan.model()
+        for name, m in [(n, m) for n, m in made.named_children() if isinstance(m, nn.ReLU)]:
+            setattr(made, name, nn.Sequential(m, nn.Dropout(share)))
+        return made
+
+    return model
 
 
 def scaled(gain: float, bias: float | None = 0.0, last: bool = True) -> Callable[[nn.Module], None]:

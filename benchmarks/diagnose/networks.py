@@ -116,11 +116,11 @@ class BytesRecurrent(nn.Module):
 class Bytes(nn.Module):
     """The task's transformer on bytes, one row of scores for each byte; `tied`: the head is the embedding."""
 
-    def __init__(self, width: int = 32, layers: int = 1, tied: bool = False):
+    def __init__(self, width: int = 32, layers: int = 1, tied: bool = False, context: int = 32, heads: int = 4):
         super().__init__()
         from downslope.tasks import stdlib
 
-        self.body = stdlib.model(context=32, width=width, layers=layers, heads=4)
+        self.body = stdlib.model(context=context, width=width, layers=layers, heads=heads)
         if tied:
             self.body.head.weight = self.body.byte.weight  # type: ignore[union-attr]
 

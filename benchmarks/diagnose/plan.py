@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,7 +16,8 @@ from torch import nn
 import downslope
 from downslope.diagnose.finding import Report
 
-from .settings import Setting, data
+from .datasets import data
+from .setting import Setting
 
 Tensor = torch.Tensor
 
@@ -43,11 +45,12 @@ class Plan:
     start: Callable[[nn.Module], Any] | None = None  # changes the first weights
     prepare: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None  # of all data, once
     rows: int | None = None
-    order: str = "shuffled"  # or sorted
+    order: str = "shuffled"  # or sorted, or grouped: batches of one class, shuffled
     batchwise: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]] | None = None
     each: Callable[[nn.Module, int], Any] | None = None  # before each step
     schedule: Callable[[torch.optim.Optimizer, int], Any] | None = None  # of all steps
-    clip: float | None = None
+    clip: float | None = None  # the norm of gradients
+    clip_value: float | None = None  # each of their values
     accumulate: int = 1
     cast: torch.dtype | None = None  # autocast
     scale: float = 1.0  # of the loss, as a GradScaler does
@@ -95,7 +98,9 @@ def train(plan: Plan, seed: int, budget: float | None = 1.0, look: Any = None) -
             plan.start(model)
     optimizer = plan.optimizer(plan.parameters(model), plan.lr)
     if "head replaced" in plan.slips:
-        _replace_last(model)
+        _replace(model, -1)
+    if "first replaced" in plan.slips:
+        _replace(model, 0)
     steps = plan.epochs * (len(x) // (plan.batch * plan.accumulate))
     scheduler = plan.schedule(optimizer, steps) if plan.schedule is not None else None
     first = {name: p.detach().clone() for name, p in model.state_dict().items()}
@@ -107,7 +112,7 @@ def train(plan: Plan, seed: int, budget: float | None = 1.0, look: Any = None) -
             if "train() forgotten" not in plan.slips:
                 model.train()
             _mode(optimizer, "train")
-            order = torch.argsort(y, stable=True) if plan.order == "sorted" else torch.randperm(len(x))
+            order = _order(plan, y)
             losses += _epoch(plan, model, optimizer, scheduler, x, y, order, len(losses), look)
             if "eval() forgotten" not in plan.slips:
                 model.eval()
@@ -128,6 +133,16 @@ def train(plan: Plan, seed: int, budget: float | None = 1.0, look: Any = None) -
     return Outcome(
         *_score(plan, model, vx, raw if len(raw) == len(vy) else vy), losses, validation, model, first, report
     )
+
+
+def _order(plan: Plan, y: Tensor) -> Tensor:
+    if plan.order == "sorted":
+        return torch.argsort(y, stable=True)
+    order = torch.randperm(len(y))
+    if plan.order == "grouped":
+        batches = order[torch.argsort(y[order], stable=True)].split(plan.batch)
+        order = torch.cat([batches[i] for i in torch.randperm(len(batches))])
+    return order
 
 
 def _score(plan: Plan, model: nn.Module, x: Tensor, y: Tensor) -> tuple[float, float]:
@@ -151,7 +166,7 @@ def _epoch(
         step = done + len(losses)
         if plan.each is not None:
             plan.each(model, step)
-        if "not zeroed" not in plan.slips:
+        if "not zeroed" not in plan.slips and (i == 0 or "zeroed once an epoch" not in plan.slips):
             optimizer.zero_grad()
         if "closure" in plan.slips:
             losses.append(_closure(plan, model, optimizer, x[order[i : i + size]], y[order[i : i + size]]))
@@ -174,6 +189,8 @@ def _epoch(
             optimizer.zero_grad()
         if plan.clip is not None:
             nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
+        if plan.clip_value is not None:
+            nn.utils.clip_grad_value_(model.parameters(), plan.clip_value)
         if look is not None:
             look.before(step, model, inputs, total, optimizer)
         if scheduler is not None and "scheduler first" in plan.slips:
@@ -208,10 +225,13 @@ def _mode(optimizer: Any, name: str) -> None:
         switch()
 
 
-def _replace_last(model: nn.Module) -> None:
-    name, last = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Linear)][-1]
+def _replace(model: nn.Module, which: int) -> None:
+    """The first or last layer by a new one of the same shape."""
+    name, layer = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)][which]
+    new = copy.deepcopy(layer)
+    new.reset_parameters()
     parent = model.get_submodule(name.rpartition(".")[0])
-    setattr(parent, name.rpartition(".")[2], nn.Linear(last.in_features, last.out_features, last.bias is not None))
+    setattr(parent, name.rpartition(".")[2], new)
 
 
 @contextlib.contextmanager

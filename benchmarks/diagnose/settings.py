@@ -1,14 +1,6 @@
-"""Where runs take place: a network on a bundled task, with rates that do well, and the score that shows it.
-
-`lr` is for Adam, `sgd` for SGD with momentum 0.9, `top` and `sgd_top` the highest of a sweep (factors of 3) that still
-ends within a tenth of the best; `reach` is the least validation score of a healthy run."""
+"""The settings of the tuning part, and all of them."""
 
 from __future__ import annotations
-
-import functools
-from collections.abc import Callable
-from dataclasses import dataclass
-from importlib import import_module
 
 import torch
 from torch import nn
@@ -17,66 +9,16 @@ from torch.nn import functional as F
 from downslope.tasks import quadratic
 
 from . import networks as net
-
-Tensor = torch.Tensor
-ROWS = {
-    "digits": (640, 300),
-    "stdlib": (512, 96),
-    "spirals": (800, 300),
-    "diabetes": (242, 100),
-    "modules_sparse": (1200, 480),
-    "quadratic": (960, 896),
-}
+from .kept_settings import KEPT
+from .setting import Setting, explained
 
 
-@functools.cache
-def data(task: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Inputs and targets to train on, and to validate on; a part of the task's own, always the same."""
-    module = import_module(f"downslope.tasks.{task}")
-    parts = module.data(kilobytes=16, context=32) if task == "stdlib" else module.data()
-    (x, y), (vx, vy) = parts[:2]
-    train, valid = ROWS[task]
-    return x[:train], y[:train], vx[:valid], vy[:valid]
-
-
-def accuracy(output: Tensor, target: Tensor) -> float:
-    return float((output.argmax(1) == target.flatten()).double().mean())
-
-
-def explained(output: Tensor, target: Tensor) -> float:
-    return float(1 - F.mse_loss(output.double().flatten(), target.double().flatten()) / target.double().var())
-
-
-def classes(output: Tensor, target: Tensor) -> Tensor:
-    return F.cross_entropy(output, target.flatten())
-
-
-def descended(output: Tensor, target: Tensor) -> float:
+def descended(output: torch.Tensor, target: torch.Tensor) -> float:
     """The share of the way from the start of the quadratic (353.4468) to its least loss (86.87)."""
     return (353.4468 - float(quadratic.loss(output, target))) / (353.4468 - 86.87)
 
 
-@dataclass(frozen=True)
-class Setting:
-    """A network on a task."""
-
-    name: str
-    architecture: str  # mlp, cnn, cnn with batch norm, residual, transformer, recurrent, embedding
-    task: str
-    model: Callable[[], nn.Module]
-    lr: float
-    sgd: float
-    top: float
-    sgd_top: float
-    epochs: int
-    chance: float
-    reach: float
-    batch: int = 32
-    loss: Callable[[Tensor, Tensor], Tensor] = classes
-    metric: Callable[[Tensor, Tensor], float] = accuracy
-
-
-SETTINGS = {
+TUNED = {
     s.name: s
     for s in (
         Setting("mlp digits", "mlp", "digits", net.mlp, 2e-3, 0.03, 6e-3, 0.05, 10, 0.1, 0.88),
@@ -138,3 +80,5 @@ SETTINGS = {
         Setting("names", "embedding", "modules_sparse", net.Names, 5e-3, 0.1, 1e-2, 0.1, 4, 0.25, 0.45),
     )
 }
+
+SETTINGS = TUNED | KEPT

@@ -1,5 +1,5 @@
 """Healthy runs: what is usual, and what looks sick and is not."""
 
-from . import data, loop, network
+from . import data, kept, loop, network
 
-HEALTHY = (*loop.KINDS, *network.KINDS, *data.KINDS)
+HEALTHY = (*loop.KINDS, *network.KINDS, *data.KINDS, *kept.KINDS)

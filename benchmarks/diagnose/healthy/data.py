@@ -9,7 +9,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from .. import networks as net
-from ..kinds import DIMENSIONS, Kind, generator
+from ..datasets import DIMENSIONS
+from ..kinds import Kind, generator
 from ..plan import Plan
 
 Tensor = torch.Tensor
@@ -43,7 +44,7 @@ def jittered(x: Tensor, y: Tensor, step: int) -> tuple[Tensor, Tensor]:
 
 def mixed(plan: Plan) -> Plan:
     """Pairs of samples and of their labels, blended: targets are probabilities."""
-    outputs = 8 if plan.setting.task == "modules_sparse" else DIMENSIONS[plan.setting.task][1]
+    outputs = DIMENSIONS[plan.setting.task][1]
 
     def blend(x: Tensor, y: Tensor, step: int) -> tuple[Tensor, Tensor]:
         share, other = float(torch.rand(())) * 0.3, torch.randperm(len(x))

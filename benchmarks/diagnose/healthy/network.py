@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from .. import networks as net
-from ..kinds import DIMENSIONS, NORMED, Kind, deep, layers, norm_momentum, scaled
+from ..datasets import DIMENSIONS, data
+from ..kinds import NORMED, Kind, deep, layers, norm_momentum, scaled
 from ..plan import Plan
-from ..settings import data
 
 
 def frozen(plan: Plan) -> Plan:
@@ -75,7 +75,7 @@ KINDS = [
     # structure
     Kind("random features, frozen", ("mlp digits", "mlp spirals"), frozen, reach=0.7),
     Kind("trained before", ("mlp digits", "bn digits", "residual digits", "mlp spirals", "mlp diabetes"), started),
-    Kind("branches that start at zero", ("residual digits", "residual spirals"), zero_branches),
+    Kind("branches that start at zero", ("residual digits", "residual spirals"), zero_branches, own=True),
     Kind("no decay on norms", ("residual digits", "bn digits", "rows digits", "residual spirals"), no_decay),
     Kind("batch norm's momentum 0.03", NORMED, lambda p: replace(p, start=norm_momentum(0.03), epochs=2 * p.epochs)),
     Kind(
@@ -84,8 +84,14 @@ KINDS = [
         lambda p: replace(
             p, model=lambda: net.Names(sparse=True), optimizer=lambda q, lr: torch.optim.SGD(q, lr), lr=1.0
         ),
+        own=True,
     ),
-    Kind("embedding tied to the head", ("bytes stdlib",), lambda p: replace(p, model=lambda: net.Bytes(tied=True))),
+    Kind(
+        "embedding tied to the head",
+        ("bytes stdlib",),
+        lambda p: replace(p, model=lambda: net.Bytes(tied=True)),
+        own=True,
+    ),
     Kind(
         "deep without norms, He",
         ("mlp digits", "mlp spirals"),
@@ -108,11 +114,12 @@ KINDS = [
         ("mlp digits",),
         lambda p: replace(p, model=lambda: net.mlp(*DIMENSIONS[p.setting.task], 128, drop=0.5)),
     ),
-    Kind("lstm", ("gru digits",), lambda p: replace(p, model=lambda: net.RowsRecurrent(nn.LSTM), lr=1e-2)),
+    Kind("lstm", ("gru digits",), lambda p: replace(p, model=lambda: net.RowsRecurrent(nn.LSTM), lr=1e-2), own=True),
     Kind(
         "two layers of GRU with dropout",
         ("gru digits",),
         lambda p: replace(p, model=lambda: net.RowsRecurrent(num_layers=2, dropout=0.2)),
+        own=True,
     ),
     Kind("normed weights", ("mlp digits", "mlp diabetes"), normed_weights),
     Kind(

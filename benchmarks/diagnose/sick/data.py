@@ -10,8 +10,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..kinds import CLASSES, DIMENSIONS, IMAGES, Kind, deep, generator, right
-from ..plan import Outcome, Plan, sgd
+from ..datasets import DIMENSIONS
+from ..kinds import CLASSES, IMAGES, Kind, deep, gave_back, generator, jumped, right
+from ..plan import Plan, sgd
 
 Tensor = torch.Tensor
 
@@ -75,7 +76,7 @@ def bad_batches(x: Tensor, y: Tensor, step: int) -> tuple[Tensor, Tensor]:
 
 def upside_down(plan: Plan) -> Plan:
     """Class weights that leave one class alone with any weight."""
-    outputs = 8 if plan.setting.task == "modules_sparse" else DIMENSIONS[plan.setting.task][1]
+    outputs = DIMENSIONS[plan.setting.task][1]
     weight = torch.full((outputs,), 1e-6)
     weight[0] = 1.0
     return replace(plan, loss=lambda out, y: F.cross_entropy(out, y, weight=weight, reduction="sum") / len(y))
@@ -94,17 +95,6 @@ def bottleneck(plan: Plan) -> Plan:
 def straight(plan: Plan) -> Plan:
     inputs, outputs = DIMENSIONS[plan.setting.task]
     return replace(plan, model=lambda: nn.Sequential(nn.Flatten(), nn.Linear(inputs, outputs)), lr=1e-2)
-
-
-def gave_back(o: Outcome) -> bool:
-    """The validation loss has lost a third of its gain again."""
-    low = min(o.validation)
-    return o.validation[-1] - low > (max(o.validation[0], o.losses[0]) - low) / 3
-
-
-def jumped(o: Outcome) -> bool:
-    """The loss was more than three times its first, and came back below it."""
-    return max(o.losses[20:]) > 3 * o.losses[0] > 3 * o.losses[-1]
 
 
 KINDS = [

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from .. import networks as net
-from ..kinds import DIMENSIONS, Kind, by_structure, right
+from ..datasets import DIMENSIONS
+from ..kinds import Kind, by_structure, right
 from ..plan import Outcome, sgd
 
 

@@ -11,7 +11,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from .. import networks as net
-from ..kinds import DIMENSIONS, MLP, NORMED, Kind, biases, by_structure, deep, filled, norm_momentum, right, scaled
+from ..datasets import DIMENSIONS
+from ..kinds import MLP, NORMED, Kind, biases, by_structure, deep, filled, norm_momentum, right, scaled
 from ..plan import Plan, sgd
 
 Tensor = torch.Tensor
