@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from benchmarks.diagnose import figures, journal, page
+from benchmarks.diagnose.datasets import BUNDLED, DIMENSIONS, data
 from benchmarks.diagnose.healthy import HEALTHY
 from benchmarks.diagnose.judge import judge
+from benchmarks.diagnose.kept_settings import KEPT
 from benchmarks.diagnose.plan import Plan
 from benchmarks.diagnose.rules import cs231n, sagemaker, umlaut
 from benchmarks.diagnose.rules.record import Course, Look, Record
 from benchmarks.diagnose.rules.table import RULES
-from benchmarks.diagnose.settings import SETTINGS
+from benchmarks.diagnose.setting import Setting
+from benchmarks.diagnose.settings import SETTINGS, TUNED
 from benchmarks.diagnose.sick import SICK
 from benchmarks.diagnose.split import Case, cases, settings
 from torch import nn
@@ -26,11 +30,28 @@ from downslope.diagnose.findings import SYMPTOMS
 def test_the_tables_are_as_wide_as_they_claim() -> None:
     assert len({k.name for k in SICK}) == len(SICK) >= 40 and len({k.name for k in HEALTHY}) == len(HEALTHY) >= 40
     assert all(set(k.settings) <= set(SETTINGS) and k.settings for k in (*SICK, *HEALTHY))
-    used = [SETTINGS[name] for k in (*SICK, *HEALTHY) for name in k.settings]
-    assert len({s.architecture for s in used} - {"none"}) >= 6 and len({s.task for s in used}) >= 3
+    for table in (TUNED, KEPT):
+        used = [s for s in table.values() if any(s.name in settings(k) for k in (*SICK, *HEALTHY))]
+        assert len(used) == len(table)
+        assert len({s.architecture for s in used} - {"none"}) >= 5
+        assert len({s.task.partition(",")[0] for s in used} & BUNDLED) >= 3
     for kind in (*SICK, *HEALTHY):  # a kind can be made in each of its settings
-        for name in kind.settings:
+        for name in settings(kind):
             assert isinstance(kind.change(Plan.of(SETTINGS[name])), Plan)
+
+
+@pytest.mark.parametrize("setting", SETTINGS.values(), ids=lambda s: s.name)
+def test_the_network_of_a_setting_fits_its_data(setting: Setting) -> None:
+    x, y, vx, vy = data(setting.task)
+    assert len(x) == len(y) >= 2 * setting.batch and len(vx) == len(vy) >= 64
+    assert x.dtype == vx.dtype and y.dtype == vy.dtype and x.shape[1:] == vx.shape[1:]
+    if setting.task in DIMENSIONS:
+        inputs, outputs = DIMENSIONS[setting.task]
+        assert x[0].numel() == inputs and (y[0].numel() == outputs if y.is_floating_point() else y.max() == outputs - 1)
+    torch.manual_seed(0)
+    output = setting.model()(x[: setting.batch]).detach()
+    assert setting.loss(output, y[: setting.batch]).isfinite() and setting.metric(output, y[: setting.batch]) <= 1
+    assert setting.lr <= setting.top and setting.sgd <= setting.sgd_top and setting.chance < setting.reach
 
 
 def test_every_symptom_is_planted_and_what_counts_as_right_exists_and_is_narrow() -> None:
@@ -43,14 +64,29 @@ def test_every_symptom_is_planted_and_what_counts_as_right_exists_and_is_narrow(
 
 def test_no_case_is_tuned_on_and_kept() -> None:
     tuning, kept = cases("tuning"), cases("kept")
-    places = [{(c.kind.name, c.setting) for c in part} for part in (tuning, kept)]
-    assert not places[0] & places[1] and not {c.seed for c in tuning} & {c.seed for c in kept}
+    assert {c.setting for c in tuning} == set(TUNED) and {c.setting for c in kept} == set(KEPT)
+    assert not {c.seed for c in tuning} & {c.seed for c in kept}
     assert sorted(c.name for c in (*tuning, *kept)) == sorted(c.name for c in cases())
-    for table in (SICK, HEALTHY):
-        whole = [k.name for k in table if set(settings(k).values()) == {"kept"}]
-        assert 0.1 * len(table) < len(whole) < 0.5 * len(table)  # kinds of which nothing was tuned on
-    assert {c.name for c in cases("kept") if c.seed == 102} == {
-        c.name for c in kept[-sum(c.seed == 102 for c in kept) :]
+    for table, least in ((SICK, 150), (HEALTHY, 200)):
+        new = [k for k in table if set(k.settings) <= set(KEPT)]  # of which nothing is tuned on
+        assert len(new) >= 14 and all(set(settings(k).values()) == {"kept"} for k in new)
+        assert all(set(k.settings) <= set(TUNED) for k in table if k not in new)
+        assert sum(c.kind in table for c in kept) >= least
+        assert len({c.kind.name for c in kept if c.kind in table}) >= 40
+    assert {SETTINGS[c.setting].like for c in kept} == set(TUNED)
+    assert [c.seed == 202 for c in kept] == sorted(c.seed == 202 for c in kept)
+
+
+def test_what_was_kept_first_has_its_names_still() -> None:
+    """Numbers of cases by seed, as they were published."""
+    counts = Counter((c.kind.healthy, c.seed) for c in cases("tuning"))
+    assert counts == {
+        (False, 0): 120,
+        (True, 0): 97,
+        (True, 1): 97,
+        (False, 101): 169,
+        (True, 101): 134,
+        (True, 102): 134,
     }
 
 

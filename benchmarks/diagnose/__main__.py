@@ -95,12 +95,13 @@ def show(entries: list[dict[str, Any]]) -> None:
 
 
 def merge(entries: list[dict[str, Any]]) -> dict[str, Any]:
-    """The results with these in place of what they had of the same split."""
+    """Results with these in place of what they had of the same split, and without cases that are no longer in it."""
     before: list[dict[str, Any]] = []
     with contextlib.suppress(FileNotFoundError):
         before = json.loads(RESULTS.read_text(encoding="utf-8"))["entries"]
     new = {entry["split"] for entry in entries}
-    kept = [entry for entry in before if entry["split"] not in new]
+    planned = {case.name: case.split for case in cases()}
+    kept = [e for e in before if e["split"] not in new and planned.get(e["case"]) == e["split"]]
     date = f"{datetime.now(UTC):%Y-%m-%d}"
     return {"date": date, "machine": page.machine(), "entries": [*kept, *entries]}
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 
 import functools
 import math
+import pkgutil
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
 import torch
 
+import downslope.tasks
+
 Tensor = torch.Tensor
 Parts = tuple[Tensor, Tensor, Tensor, Tensor]
 
+BUNDLED = {module.name for module in pkgutil.iter_modules(downslope.tasks.__path__)}
 DIMENSIONS = {
     "digits": (64, 10),
     "spirals": (2, 2),

@@ -121,6 +121,8 @@ class MeanOfNames(nn.Module):
         self.names = nn.EmbeddingBag(vocabulary + 1, width, mode="mean", padding_idx=0)
         self.norm = nn.LayerNorm(width)
         self.head = nn.Sequential(nn.Linear(width, 40), nn.ReLU(), nn.Linear(40, 8))
+        with torch.no_grad():
+            self.names.weight *= 0.1
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.head(self.norm(self.names(x)))
@@ -131,7 +133,7 @@ class Point(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.theta = nn.Parameter(torch.ones(40))
+        self.theta = nn.Parameter(torch.linspace(-1, 1, 40))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.theta.expand(len(x), 40)

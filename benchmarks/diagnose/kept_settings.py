@@ -14,12 +14,12 @@ CURVATURES = torch.logspace(-2, 1.7, 40)
 
 
 def bowl(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    return ((output - target).square() * CURVATURES).sum(1).mean() / 2
+    return ((output - target).square() * CURVATURES).sum(-1).mean() / 2
 
 
 def descended(output: torch.Tensor, target: torch.Tensor) -> float:
-    """The share of the way from the start, at ones, to the least loss, at the centres' mean."""
-    start, least = bowl(torch.ones_like(target), target), bowl(target.mean(0), target)
+    """The share of the way from the start to the least loss, at the centres' mean."""
+    start, least = bowl(torch.linspace(-1, 1, 40), target), bowl(target.mean(0), target)
     return float((start - bowl(output, target)) / (start - least))
 
 
@@ -32,7 +32,7 @@ KEPT = {
             "mlp",
             "parity",
             lambda: net.mlp(64, 2, 64, 3),
-            3e-3,
+            1e-3,
             0.03,
             7e-2,
             0.24,
@@ -48,7 +48,7 @@ KEPT = {
             lambda: net.mlp(30, 2, 24, 2),
             3e-3,
             0.01,
-            7e-2,
+            0.22,
             0.08,
             8,
             0.63,
@@ -196,11 +196,11 @@ KEPT = {
             "embedding",
             "modules_sparse, 900 names",
             kept.MeanOfNames,
-            1e-2,
-            0.1,
-            7e-2,
+            2e-3,
+            0.03,
+            2.4e-2,
             0.08,
-            6,
+            3,
             0.25,
             0.5,
             like="names",

@@ -2,7 +2,7 @@
 
 Kept are settings of their own (`kept_settings.py`) with seeds of their own, 201 (healthy runs also 202):
 
-1. A kind written for them (`sick/kept.py`, `healthy/kept.py`) runs in all the settings it names.
+1. A kind written for them (`sick/kept_*.py`, `healthy/kept.py`) runs in all the settings it names.
 2. Of every other kind, the settings that are like one of its own are put in the order of the checksum (CRC-32) of
    "kind/setting", and the first quarter of them, rounded up, is kept; none where its network is its own.
 

@@ -212,7 +212,7 @@ def activation(act: Callable[[], nn.Module], depth: int = 3, width: int = 48) ->
 
 KINDS = [
     # other rules and settings of them
-    Kind("nesterov, decay 5e-4", ("mlp parity", "strided digits", "residual cnn digits"), nesterov),
+    Kind("nesterov, decay 5e-4", ("strided digits", "residual cnn digits"), nesterov),
     Kind(
         "betas 0.9 and 0.95",
         ("patches digits", "wide bytes"),
@@ -259,14 +259,14 @@ KINDS = [
     Kind("average beside", ("mlp cancer", "residual cnn digits"), averaged),
     Kind("noise on the gradients", ("mlp parity", "columns digits"), lambda p: replace(p, start=noisy_gradients)),
     # structure
-    Kind("fine-tuned head", ("mlp parity", "deep cnn digits", "patches digits"), tuned_head, reach=0.95),
+    Kind("fine-tuned head", ("deep cnn digits", "patches digits"), tuned_head, reach=0.95),
     Kind(
         "three of ten dropped",
-        ("mlp parity", "mlp rings", "deep cnn digits"),
+        ("mlp rings", "deep cnn digits"),
         lambda p: replace(p, model=dropped(p, 0.3), epochs=2 * p.epochs),
         reach=0.95,
     ),
-    Kind("layer norms", ("mlp cancer", "mlp rings", "mlp friedman"), normed),
+    Kind("layer norms", ("mlp cancer", "mlp friedman"), normed),
     Kind("silu", ("mlp parity", "mlp rings"), activation(nn.SiLU)),
     Kind("leaky relu", ("mlp cancer", "mlp rings"), activation(nn.LeakyReLU)),
     Kind(
@@ -274,13 +274,13 @@ KINDS = [
         ("mlp parity", "mlp friedman"),
         lambda p: replace(activation(nn.SELU, 5)(p), start=scaled(1.0)),
     ),
-    Kind("orthogonal start", ("mlp parity", "mlp rings", "deep cnn digits"), lambda p: replace(p, start=orthogonal)),
+    Kind("orthogonal start", ("mlp rings", "deep cnn digits"), lambda p: replace(p, start=orthogonal)),
     Kind(
         "start of 0.02 under norms",
         ("patches digits", "wide bytes", "residual turn"),
         lambda p: replace(p, start=small),
     ),
-    Kind("head at zero", ("mlp parity", "strided digits", "grouped digits"), lambda p: replace(p, start=head_at_zero)),
+    Kind("head at zero", ("strided digits", "grouped digits"), lambda p: replace(p, start=head_at_zero)),
     Kind("no biases", ("mlp parity", "deep cnn digits"), unbiased),
     Kind(
         "a softmax inside",
@@ -288,7 +288,7 @@ KINDS = [
         lambda p: replace(p, model=lambda: net.SoftmaxByHand(*DIMENSIONS[p.setting.task])),
     ),
     # losses and data
-    Kind("smoothed and mixed", ("mlp parity", "strided digits", "grouped digits"), smooth_and_mixed, reach=0.95),
+    Kind("smoothed and mixed", ("strided digits", "grouped digits"), smooth_and_mixed, reach=0.95),
     Kind("focal loss", ("mlp cancer", "columns digits"), lambda p: replace(p, loss=focal)),
     Kind("hinge", ("mlp parity", "deep cnn digits"), lambda p: replace(p, loss=F.multi_margin_loss)),
     Kind("soft targets", ("mlp rings", "grouped digits"), softened),
