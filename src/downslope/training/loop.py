@@ -6,10 +6,8 @@ import contextlib
 import math
 import sys
 import time
-import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
-from itertools import islice
 from typing import Any, Protocol
 
 import torch
@@ -20,8 +18,10 @@ from .callback import Callbacks
 from .data import Batch, Data, Part
 from .distributed import Team
 from .order import Order
-from .parallel import deferred, level_buffers, weighted
+from .parallel import level_buffers
+from .passes import Passes
 from .score import CPU, evaluate
+from .stepper import Beyond, Stepper
 from .stopping import Best
 from .task import Task
 
@@ -67,15 +67,16 @@ class Loop:
         team: Team | None = None,
         forward: torch.nn.Module | None = None,
     ):
-        self.task, self.data, self.model, self.optimizer, self.order = task, data, model, optimizer, order
+        self.task, self.data, self.model, self.optimizer = task, data, model, optimizer
         self.epochs, self.batch_size, self.accumulate, self.exploded = epochs, batch, accumulate, exploded
         self.precision, self.penalty, self.device = precision, penalty, device
-        self.moves = device.type != "cpu"
         self.team, self.forward = team, model if forward is None else forward
         self._wishes_stop = False  # of this process of a team; it stops when all know of it
         self.eval_epochs, self.eval_steps, self.best, self.keeper = eval_epochs, eval_steps, best, keeper
         self.callbacks = Callbacks(callbacks)
-        self.scaler = torch.amp.GradScaler(device.type) if precision is torch.float16 else None
+        self.passes = Passes(data.train, order, batch, accumulate, team)
+        self.stepper = Stepper(task, data.train, model, optimizer, precision, penalty, device, team, self.forward)
+        self.scaler = self.stepper.scaler
         self.records: list[dict[str, Any]] = []
         self.epoch = self.batch = self.step = 0
         self.loss = math.nan  # of the last step
@@ -85,8 +86,6 @@ class Loop:
         self.stopped = self.interrupted = False
         self.seconds, self.name = 0.0, ""  # which one it is of several
         self._since = 0.0
-        self._resume_rng: dict[str, Any] | None = None
-        self._epoch_start: dict[str, Any] = {}
 
     def stop(self) -> None:
         """End the run after the step that is being taken."""
@@ -100,7 +99,7 @@ class Loop:
             tell(self)
         while not self.ended:
             self._run_epoch()
-        self.restore_rng()
+        self.passes.restore_rng()
         if self.keeper is not None:
             self.keeper.save(self)
 
@@ -113,7 +112,7 @@ class Loop:
     # ---- an epoch
 
     def _run_epoch(self) -> None:
-        groups = self._groups()
+        groups = self.passes.groups(self.epoch, self.batch)
         self.model.train()
         self._since = time.perf_counter()
         for group in groups:
@@ -165,68 +164,21 @@ class Loop:
         if self.diverged_at is None:
             self.epoch, self.batch = self.epoch + 1, 0
             self.loss_sum, self.samples = 0.0, 0
-            self._epoch_start = {}
+            self.passes.end()
         if self.diverged_at is None and self._is_due() and self.keeper is not None:
             self.keeper.save(self)
-
-    def rows(self) -> torch.Tensor | None:
-        """The rows of this epoch in their order, the same when it is asked for again; None for a DataLoader."""
-        part = self.data.train
-        if not self._epoch_start:
-            self._epoch_start = {"order": self.order.generator.get_state()}
-            if part.loader is not None:  # draws its order, and perhaps the samples themselves, from global state
-                self._epoch_start |= {"rng": rng.capture(), "loader": _state(part.loader.generator)}
-        else:
-            self.order.generator.set_state(self._epoch_start["order"])
-            if part.loader is not None:
-                rng.restore(self._epoch_start["rng"])
-                if part.loader.generator is not None:
-                    part.loader.generator.set_state(self._epoch_start["loader"])
-        rows = self.order.rows(self.epoch)
-        self._epoch_rows = 0 if rows is None else len(rows)
-        return rows
-
-    def _groups(self) -> Iterator[tuple[Batch, ...]]:
-        """The batches of each step that is left of this epoch."""
-        part, skip, rows = self.data.train, self.batch, self.rows()
-        share = None if self.team is None else self.team.share
-        batches = part.batches(self.batch_size, rows, 0 if part.loader is not None else skip, share)
-        if part.loader is not None:
-            for _ in range(skip):
-                next(batches)
-        self.restore_rng()
-        if self.accumulate == 1:
-            return ((batch,) for batch in batches)
-        return iter(lambda: tuple(islice(batches, self.accumulate)), ())
-
-    def restore_rng(self) -> None:
-        """What was drawn until the state was saved has been drawn."""
-        if self._resume_rng is not None:
-            rng.restore(self._resume_rng)
-            self._resume_rng = None
 
     # ---- a step
 
     def _take(self, group: tuple[Batch, ...]) -> bool:
         """One step on the mean over a group of batches; False if its loss is beyond the limit, and nothing stepped."""
-        self.optimizer.zero_grad()
-        sizes = [faults.size(*batch) for batch in group] if self.team is None else self._sizes(len(group))
-        total, mean = sum(sizes), 0.0
-        for place, ((inputs, targets), size) in enumerate(zip(group, sizes)):
-            if self.moves:
-                inputs, targets = faults.moved(inputs, self.device), faults.moved(targets, self.device)
-            with _AT_ONCE if self.team is None or place + 1 == len(group) else deferred(self.forward):
-                value = self._gradient(inputs, targets, size, total)
-            mean += value * size
-            if not value <= self.limit:
-                self.diverge(value, inputs, targets)
-                return False
-        if self.scaler is None:
-            self.optimizer.step()
-        else:
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
-        self.took(mean, total, len(group))
+        alone = self.team is None
+        sizes = [faults.size(*batch) for batch in group] if alone else self.passes.sizes(self.batch, len(group))
+        taken = self.stepper.take(group, sizes, self.limit, first=self.step == 0)
+        if isinstance(taken, Beyond):
+            self.diverge(taken.loss, taken.inputs, taken.targets)
+            return False
+        self.took(taken, sum(sizes), len(group))
         return True
 
     def took(self, loss_sum: float, samples: int, batches: int = 1) -> None:
@@ -244,50 +196,6 @@ class Loop:
         check = partial(faults.check_finite, self.data.train, inputs, targets)
         check() if self.team is None else self.team.all_raise(check)
         self.loss, self.diverged_at = value, self.step
-
-    def _gradient(self, inputs: Any, targets: Any, size: int, total: int) -> float:
-        """The loss of a batch; unless it is beyond the limit, its gradient is added, by its size in the total."""
-        loss = self._first_loss(inputs, targets) if self.step == 0 else self._loss(inputs, targets)
-        value = loss.item()
-        if self.team is not None:
-            value, loss = weighted(self.team, value, loss, size)
-        if value <= self.limit:
-            if self.penalty is not None:
-                loss = loss + self.penalty(self.model)
-            if size != total:
-                loss = loss * (size / total)
-            try:
-                (loss if self.scaler is None else self.scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
-            except RuntimeError as error:
-                raise faults.backward_failed(self.task, error) from error
-        return value
-
-    def _sizes(self, count: int) -> list[int]:
-        """The sizes of the next batches, of all processes together."""
-        size = self.batch_size or self._epoch_rows
-        return [min(size, self._epoch_rows - size * (self.batch + i)) for i in range(count)]
-
-    def _loss(self, inputs: Any, targets: Any) -> torch.Tensor:
-        output = None
-        try:
-            if self.precision is None:
-                output = self.forward(inputs)
-                return self.task.loss(output, targets)
-            with torch.autocast(self.device.type, self.precision):
-                output = self.forward(inputs)
-                return self.task.loss(output, targets)
-        except Exception as error:
-            if output is None:
-                raise faults.model_failed(self.task, self.data.train, inputs, error) from error
-            raise faults.loss_failed(self.task, self.data.train, output, targets, error) from error
-
-    def _first_loss(self, inputs: Any, targets: Any) -> torch.Tensor:
-        """The first is looked at more closely: torch only warns of an output and target that it must broadcast."""
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", message="Using a target size")
-            loss = self._loss(inputs, targets)
-        faults.check_loss(self.task, loss)
-        return loss
 
     # ---- scores and records
 
@@ -355,11 +263,7 @@ class Loop:
             "optimizer": self.optimizer.state_dict(),
             "scaler": None if self.scaler is None else self.scaler.state_dict(),
             "position": {name: getattr(self, name) for name in self.POSITION},
-            "epoch_start": self._epoch_start,
-            "order": self.order.generator.get_state(),
-            "loader": _state(self.data.train.loader.generator) if self.data.train.loader is not None else None,
-            "rng": rng.capture(),
-            **({} if self.team is None else {"rngs": self.team.collected(rng.capture())}),
+            **self.passes.state_dict(),
             "best": None if self.best is None else self.best.state_dict(),
             "records": len(self.records),
         }
@@ -375,24 +279,12 @@ class Loop:
             self.scaler.load_state_dict(state["scaler"])
         for name, value in state["position"].items():
             setattr(self, name, value)
-        self.order.generator.set_state(state["order"])
-        if state["loader"] is not None:
-            self.data.train.loader.generator.set_state(state["loader"])  # type: ignore[union-attr]
-        self._epoch_start, self._resume_rng = state["epoch_start"], state["rng"]
-        if self.team is not None:
-            self._resume_rng = self.team.rng_of(state, self.step)
+        self.passes.load_state_dict(state, self.step)
         if self.best is not None:
             self.best.load_state_dict(state["best"], best)
         self.records = records
 
 
-_AT_ONCE = contextlib.nullcontext()
-
-
 def _draws_of(part: Part) -> contextlib.AbstractContextManager[None]:
     """Inside, a DataLoader or dataset draws what it draws; for the training that comes after, it has drawn nothing."""
     return contextlib.nullcontext() if part.tensors is not None else rng.kept()
-
-
-def _state(generator: torch.Generator | None) -> torch.Tensor | None:
-    return None if generator is None else generator.get_state()

@@ -38,7 +38,7 @@ class Lockstep:
     def run(self) -> None:
         """Train all to their ends, or to where something stops them."""
         for loop in self.loops:
-            loop.restore_rng()  # the same for all: nothing in a step draws
+            loop.passes.restore_rng()  # the same for all: nothing in a step draws
             for tell in loop.callbacks.on_start:
                 tell(loop)
         with memory.kept():
@@ -90,7 +90,7 @@ class Lockstep:
 
     def _run_epoch(self) -> None:
         active = self.active
-        rows = torch.stack([loop.rows() for loop in active])  # type: ignore[misc]
+        rows = torch.stack([loop.passes.rows(loop.epoch) for loop in active])  # type: ignore[misc]
         self._since = time.perf_counter()
         for batch, size in self.feed.batches(rows, active[0].batch):
             if not self._take(batch, size):
