@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from dataclasses import replace
@@ -9,12 +10,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from benchmarks.diagnose import __main__ as main
 from benchmarks.diagnose import figures, journal, page
 from benchmarks.diagnose.datasets import BUNDLED, DIMENSIONS, data
 from benchmarks.diagnose.healthy import HEALTHY
 from benchmarks.diagnose.judge import judge
 from benchmarks.diagnose.kept_settings import KEPT
-from benchmarks.diagnose.plan import Plan
+from benchmarks.diagnose.plan import Plan, _order, _replace, train
 from benchmarks.diagnose.rules import cs231n, sagemaker, umlaut
 from benchmarks.diagnose.rules.record import Course, Look, Record
 from benchmarks.diagnose.rules.table import RULES
@@ -88,6 +90,39 @@ def test_what_was_kept_first_has_its_names_still() -> None:
         (True, 101): 134,
         (True, 102): 134,
     }
+
+
+def test_results_of_cases_that_have_left_a_part_are_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(main, "RESULTS", tmp_path / "results.json")
+    kept, moved = cases("kept")[0], next(c for c in cases("tuning") if c.seed == 101)
+    before = [{"case": c.name, "split": "kept"} for c in (kept, moved)]
+    main.RESULTS.write_text(json.dumps({"entries": before}))
+    new = {"case": cases("tuning")[0].name, "split": "tuning"}
+    assert main.merge([new])["entries"] == [before[0], new]
+
+
+def test_what_loops_do_wrong_is_done() -> None:
+    torch.manual_seed(0)
+    plan = replace(Plan.of(SETTINGS["mlp rings"]), batch=8, order="grouped")
+    y = torch.arange(96) % 3
+    order = _order(plan, y)
+    batches = y[order].view(-1, 8)
+    assert sorted(order.tolist()) == list(range(96)) and (batches == batches[:, :1]).all()
+    assert (batches[:, 0].diff() != 0).sum() > 2  # sorted ones change twice
+    for which in (0, -1):
+        model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 2))
+        before = list(model.parameters())
+        _replace(model, which)
+        same = [p is q for p, q in zip(before, model.parameters())]
+        assert same == ([False, False, True, True] if which == 0 else [True, True, False, False])
+
+
+@pytest.mark.parametrize("name", ["zeroed once an epoch", "values of gradients clipped to nothing"])
+def test_a_slip_of_the_kept_part_changes_what_is_learned(name: str) -> None:
+    kind = next(k for k in SICK if k.name == name)
+    plan = replace(kind.change(Plan.of(SETTINGS["mlp rings"])), epochs=1)
+    sick, well = (train(p, 7, None) for p in (plan, replace(plan, slips=frozenset(), clip_value=None)))
+    assert sick.losses[0] == well.losses[0] and sick.losses[1:3] != well.losses[1:3]
 
 
 def case(kind: str, setting: str) -> Case:
