@@ -287,13 +287,35 @@ class Sine(nn.Module):
         return torch.sin(30.0 * x)
 
 
-def siren(own_start: bool) -> nn.Module:
-    model = mlp(depth=6, width=32, act=Sine)
+def siren(own_start: bool, act: Callable[[], nn.Module] = Sine) -> nn.Module:
+    model = mlp(depth=6, width=32, act=act)
     with torch.no_grad():
         for i, m in enumerate(m for m in model.modules() if own_start and isinstance(m, nn.Linear)):
             bound = 1 / m.in_features if i == 0 else math.sqrt(6 / m.in_features) / 30
             m.weight.uniform_(-bound, bound)
     return model
+
+
+class Plain(nn.Module):
+    """A sine without its factor of 30, for which the weights of a SIREN are far too small."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.sin(x)
+
+
+class ByHand(nn.Module):
+    """A SIREN whose layers no hook can see."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held = nn.ParameterList(p.detach() for p in siren(True).parameters())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x.flatten(1)
+        held = list(self.held)
+        for weight, bias in zip(held[:-2:2], held[1:-2:2]):
+            x = torch.sin(30.0 * F.linear(x, weight, bias))
+        return F.linear(x, held[-2], held[-1])
 
 
 def under_a_lamp(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -463,6 +485,7 @@ SICK = [
         initialised(lambda: mlp(depth=5, act=nn.Tanh), weights_by(lambda w: w.normal_(0, 1e-3))),
         sgd(0.05),
     ),
+    Case("sines without their factor", "init-too-small", lambda: siren(True, Plain), sgd(0.01)),
     Case("huge weights", "init-too-large", initialised(lambda: mlp(depth=3), weights_by(lambda w: w.normal_(0, 1.0)))),
     Case(
         "huge weights, tanh",
@@ -631,6 +654,8 @@ HEALTHY = [
     Case("dropout", None, lambda: nn.Sequential(mlp(), nn.Identity()), adam(1e-3)),
     Case("batch norm momentum 0.01", None, batchnorm_momentum(0.05), epochs=10),
     Case("sines with their own start", None, lambda: siren(True), adam(1e-4)),
+    Case("sines that have only begun", None, lambda: siren(True), adam(1e-4), epochs=1),
+    Case("sines by hand that have only begun", None, ByHand, adam(1e-4), epochs=1),
     Case(
         "parity of one",
         None,

@@ -25,7 +25,7 @@ class Parameter:
     trained: bool  # is in the optimizer
     asks: bool  # requires_grad
     order: int = -1  # of its first use in a forward pass; -1: not seen in the graph of the loss
-    follows: str = ""  # relu, tanh, sigmoid, batchnorm, norm, softmax: what its output goes through next
+    follows: str = ""  # relu, tanh, sigmoid, batchnorm, norm, softmax, factor: what its output goes through next
     std: float = 0.0  # at the start
     mean: float = 0.0
     alike: bool = False  # its rows were equal at the start

@@ -81,6 +81,10 @@ def _first(node: Any, consumers: dict[Any, list[Any]]) -> Any:
 
 
 def _follows(node: Any, consumers: dict[Any, list[Any]]) -> str:
+    """What comes after the operation that takes a parameter; "factor" if that, or what comes next, is a product with a
+    constant."""
+    if _times_constant(node):
+        return "factor"
     for _ in range(8):
         above = consumers[node]
         if not above:
@@ -92,6 +96,12 @@ def _follows(node: Any, consumers: dict[Any, list[Any]]) -> str:
         if name in FOLLOWS:
             return FOLLOWS[name]
         leaves = [child for child, _ in node.next_functions if hasattr(child, "variable")]
+        if _times_constant(node):
+            return "factor"
         if not PASS.match(name) and not (name == "Add" and leaves):  # a bias added by itself
             return ""
     return ""
+
+
+def _times_constant(node: Any) -> bool:
+    return short(node) in ("Mul", "Div") and any(child is None for child, _ in node.next_functions)
