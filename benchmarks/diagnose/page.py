@@ -31,7 +31,8 @@ HOW = """## How it is measured
 
 - **Kinds.** {sick} kinds of sick run and {healthy} of healthy ones, each in up to {most} of {settings} settings:
   {architectures};
-  on the bundled tasks {tasks}, and on {others}.
+  on the bundled tasks {tasks},
+  and on other data: {others}.
   Each kind of sick run lists the symptoms that count as the right cause; that list was written before any case was run
   and never changed. Why a case was missed, below, is read off its course and not proved.
 - **Sick is sick.** A sick run has to end worse than its healthy twin (same network, data, seed) by a twentieth of what

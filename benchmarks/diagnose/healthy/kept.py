@@ -220,7 +220,7 @@ KINDS = [
     ),
     Kind("amsgrad", ("mlp rings", "columns digits"), rule(lambda p, lr: torch.optim.Adam(p, lr, amsgrad=True))),
     Kind("radam", ("mlp parity", "grouped digits"), rule(torch.optim.RAdam, 2.0)),
-    Kind("adamax", ("mlp friedman", "mean of names"), rule(torch.optim.Adamax, 2.0)),
+    Kind("adamax", ("mlp friedman", "mlp rings"), rule(torch.optim.Adamax, 2.0)),
     Kind("adabelief", ("mlp cancer", "residual turn"), ours("AdaBelief")),
     # schedules
     Kind(
@@ -277,7 +277,7 @@ KINDS = [
     Kind("orthogonal start", ("mlp rings", "deep cnn digits"), lambda p: replace(p, start=orthogonal)),
     Kind(
         "start of 0.02 under norms",
-        ("patches digits", "wide bytes", "residual turn"),
+        ("patches digits", "wide bytes", "grouped digits"),
         lambda p: replace(p, start=small),
     ),
     Kind("head at zero", ("strided digits", "grouped digits"), lambda p: replace(p, start=head_at_zero)),
@@ -301,7 +301,7 @@ KINDS = [
     Kind(
         "one class is a tenth", ("mlp rings", "deep cnn digits"), lambda p: replace(p, prepare=one_in_ten), reach=0.85
     ),
-    Kind("one class is a tenth, weighted", ("mlp rings", "mlp parity"), balanced, reach=0.85),
+    Kind("one class is a tenth, weighted", ("mlp rings", "deep cnn digits"), balanced, reach=0.85),
     Kind(
         "outliers under huber", ("mlp friedman",), lambda p: replace(p, prepare=outliers, loss=F.huber_loss), reach=0.85
     ),
