@@ -63,8 +63,9 @@ def train(
     finally:
         progress.stop()
     print_result(console, result)
-    if result.report is not None and result.report.findings:
-        say(console, f"\n{result.report}")
+    for number, each in enumerate(result.members) if result.members else [(None, result)]:
+        if each.report is not None and each.report.findings:
+            say(console, f"\n{'' if number is None else f'member {number}: '}{each.report}")
     if as_json and leads:
         print(json.dumps({"folder": str(result.folder), "interrupted": result.interrupted, **result.records[-1]}))
     if result.interrupted:

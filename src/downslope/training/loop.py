@@ -85,6 +85,7 @@ class Loop:
         self.diverged_at: int | None = None
         self.stopped = self.interrupted = False
         self.seconds, self.name = 0.0, ""  # which one it is of several
+        self.losses: Any = None  # a list of them, of all steps, for who asks for them
         self._since = 0.0
 
     def stop(self) -> None:
@@ -184,6 +185,8 @@ class Loop:
     def took(self, loss_sum: float, samples: int, batches: int = 1) -> None:
         """Count a step of the optimizer on so many samples, whose losses have this sum."""
         self.loss = loss_sum / samples
+        if self.losses is not None:
+            self.losses.append(self.loss)
         if self.step == 0:
             self.limit = min(self.limit, self.exploded * self.loss)
         self.loss_sum += loss_sum

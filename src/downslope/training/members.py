@@ -92,8 +92,8 @@ def _together(config: Config, task: Task, data: Data, callbacks: Sequence[Any], 
     with contextlib.ExitStack() as stack, rng.seeded(config.seed):
         sessions = []
         for number in range(config.members):
-            own = replace(_member(config, number), watch=0.0)  # nothing passes through one member's layers alone
-            session = stack.enter_context(Session(own, task, data, callbacks))
+            own = _member(config, number)
+            session = stack.enter_context(Session(own, task, data, callbacks, apart=False))
             if resume is not None and (Path(str(own.out)) / "config.json").exists():
                 session.open(Path(str(own.out)), None if whole is None else whole[number])
             with rng.seeded(own.seed):

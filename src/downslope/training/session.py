@@ -26,7 +26,7 @@ from .logged import Logged
 from .loop import Loop
 from .stopping import copied
 from .task import Task
-from .watching import Watching
+from .watching import Watching, WatchingLosses
 
 AGAIN = 1.0  # seconds: torchrun passes on a Ctrl-C that the processes have perhaps heard themselves
 
@@ -80,18 +80,27 @@ def train_one(
 
 class Session:
     """A run from its start, or from the state in a folder (`open`), to its result. `begin` and `end` draw random
-    numbers as the run does; leaving the `with` lets go of its folder and of who looks on."""
+    numbers as the run does; leaving the `with` lets go of its folder and of who looks on. A run that is not `apart`
+    takes its steps together with others."""
 
     loop: Loop
 
     def __init__(
-        self, config: Config, task: Task, data: Data, callbacks: Iterable[Any], team: Team | None = None
+        self,
+        config: Config,
+        task: Task,
+        data: Data,
+        callbacks: Iterable[Any],
+        team: Team | None = None,
+        apart: bool = True,
     ) -> None:
         self.config, self.task, self.data, self.team = config, task, data, team
         leads = team is None or team.leads
         self.logged = Logged(config if leads else replace(config, loggers=[]))
         watched = config.watch > 0 and config.out is not None
-        self.watching = Watching(config.watch, leads) if watched else None
+        self.watching: Watching | WatchingLosses | None = None
+        if watched:
+            self.watching = Watching(config.watch, leads) if apart else WatchingLosses(config.watch)
         if not isinstance(callbacks, Iterable):
             raise SettingError(f"callbacks={callbacks!r:.80}: give a list of them")
         self.callbacks = [*callbacks, self.logged, *([] if self.watching is None else [self.watching])]

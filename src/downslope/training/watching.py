@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from array import array
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..diagnose import course
+from ..diagnose.probes.origin import origin
 from ..diagnose.watch import Watch, watch
 from ..errors import RunError
 
@@ -59,3 +62,42 @@ class Watching:
                     report.save(folder, folder.name)
         finally:
             seen.close()
+
+
+class WatchingLosses:
+    """The same of a member that takes its steps together with others: nothing passes through its layers alone, so that
+    it is judged by its losses, which are kept, 8 bytes a step."""
+
+    WHY = "members that train together pass through no layer alone; together=no (--together no) looks into each"
+
+    def __init__(self, budget: float):
+        self.budget = budget
+        self.losses: Any = array("d")
+        self.validation: list[tuple[int, float]] = []
+
+    def on_start(self, loop: Loop) -> None:
+        loop.losses = self.losses
+
+    def on_record(self, loop: Loop, record: dict[str, Any]) -> None:
+        if record.get("validation_loss") is not None:
+            self.validation.append((len(self.losses), record["validation_loss"]))
+
+    def end(self, loop: Loop, folder: Path | None) -> Report | None:
+        """As of Watching."""
+        found: dict[str, Any] = {}
+        if loop.diverged_at == loop.step:
+            self.losses.append(loop.loss)
+            found = origin(loop.model, None)
+        report = None if loop.interrupted else course.report(self.losses, self.validation, found, self.budget, self.WHY)
+        if report is not None and folder is not None:
+            report.save(folder, loop.name or loop.task.name)
+        return report
+
+    def close(self, folder: Path | None = None, error: BaseException | None = None) -> None:
+        """As of Watching."""
+        if folder is None or error is None or not self.losses:
+            return
+        report = course.report(self.losses, self.validation, {}, self.budget, self.WHY)
+        report.notes.append(f"the run ended by {type(error).__name__} after {report.steps} steps")
+        with contextlib.suppress(RunError):
+            report.save(folder, folder.name)

@@ -5,7 +5,7 @@ but named there, so that a learning rate that is too high is not also seven othe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from ..finding import Finding
@@ -100,14 +100,14 @@ SYMPTOMS: dict[str, Symptom] = {
 """From causes to consequences; the first of several findings is the likeliest root."""
 
 
-def judge(signals: Signals) -> tuple[list[Finding], list[str]]:
+def judge(signals: Signals, of: Collection[str] = SYMPTOMS) -> tuple[list[Finding], list[str]]:
     """The findings, worst first, and a note of each judge that failed. One that is explained is not asked: some cost
     forked runs."""
     found: list[Finding] = []
     explained: dict[str, list[str]] = {}
     notes = []
     for slug, symptom in SYMPTOMS.items():
-        if slug in explained and slug in (*RATE, *STANDING):
+        if slug not in of or (slug in explained and slug in (*RATE, *STANDING)):
             continue
         try:
             finding = symptom.judge(signals)

@@ -37,6 +37,9 @@ def judge(s: Signals) -> Finding | None:
             if largest is None
             else f"bfloat16 or float32 for {found['layer'] or 'that operation'}, or a norm or smaller weights before it"
         )
+    elif found.get("unseen"):
+        cause = "an update before it that was too long, most often; what made it was not looked at"
+        remedy = "lower the learning rate, warm it up, or clip the gradient"
     elif found.get("skipped"):
         what = f"no step was taken in {found['skipped']} backward passes, as {what}"
         cause = "gradients overflow in half precision at every scale that the GradScaler has come down to"

@@ -18,7 +18,7 @@ MOST = 20
 class Spikes:
     """The running level of the loss, by which a spike is told."""
 
-    def __init__(self, signals: Signals, ring: Ring):
+    def __init__(self, signals: Signals, ring: Ring | None):
         self.signals, self.ring = signals, ring
         self.level, self.square = math.nan, 0.0  # running mean, and mean square of differences
 
@@ -49,4 +49,5 @@ class Spikes:
             self.signals.spikes.append(
                 {**step, "usual": self.level, "before": list(self.signals.recent), "batch": batch}
             )
-        self.ring.spiked(step["step"], step["loss"], self.level)
+        if self.ring is not None:
+            self.ring.spiked(step["step"], step["loss"], self.level)
