@@ -120,8 +120,9 @@ def small(model: nn.Module) -> None:
     for m in model.modules():
         if isinstance(m, nn.Linear | nn.Conv2d | nn.Embedding):
             nn.init.normal_(m.weight, std=0.02)
-            if getattr(m, "bias", None) is not None:
-                m.bias.zero_()
+            bias = getattr(m, "bias", None)
+            if bias is not None:
+                bias.zero_()
 
 
 def head_at_zero(model: nn.Module) -> None:
