@@ -19,6 +19,7 @@ import distributed_cases as cases
 import downslope
 from downslope.diagnose.parts import needs_others
 from downslope.errors import SettingError
+from downslope.optim.sharding import local
 from downslope.training.run import train
 
 STEPS, BAD, SHARED = 90, 70, 64
@@ -37,6 +38,26 @@ def parts(hidden: int = 9) -> nn.Module:
     return fully_shard(model)
 
 
+def columns() -> nn.Module:
+    """Both processes compute a part of each layer, on the same batches (tensor parallel)."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+    return parallelize_module(model, init_device_mesh("cpu", (2,)), {"0": ColwiseParallel(), "2": RowwiseParallel()})
+
+
+def flat() -> nn.Module:
+    """torch's first FSDP."""
+    from torch.distributed.fsdp import FullyShardedDataParallel
+
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 9), nn.ReLU(), nn.Linear(9, 1))
+    return FullyShardedDataParallel(model, use_orig_params=True, device_id=torch.device("cpu"))
+
+
+MADE = {"columns": columns, "flat": flat, "flat, nan": flat}
 # name -> learning rate, budget of each process, the symptom
 MODES: dict[str, tuple[float, tuple[float, float], str | None]] = {
     "well": (0.05, (1.0, 1.0), None),
@@ -44,6 +65,9 @@ MODES: dict[str, tuple[float, tuple[float, float], str | None]] = {
     "high": (30.0, (1.0, 1.0), "lr-too-high"),
     "nan": (0.05, (1.0, 1.0), "not-finite"),
     "kept": (0.002, (1.0, 0.02), "gradients-not-zeroed"),
+    "columns": (0.05, (1.0, 0.02), None),
+    "flat": (0.05, (1.0, 0.02), None),
+    "flat, nan": (0.05, (1.0, 0.02), "not-finite"),
     "alike": (0.05, (1.0, 1.0), "init-constant"),
     "one": (0.05, (0.02, 0.0), None),  # the other process does not watch; the last, as watches are told by their number
 }
@@ -52,18 +76,18 @@ MODES: dict[str, tuple[float, tuple[float, float], str | None]] = {
 def loop(rank: int, folder: Path, mode: str, watched: bool) -> list[torch.Tensor]:
     """The weights that lie here in the end."""
     lr, budgets, _ = MODES[mode]
-    model = parts()
+    model = MADE.get(mode, parts)()
     if mode == "alike":
         for p in model.parameters():
             p.data.to_local().fill_(0.1)
     optimizer = downslope.optim.SGD(model.parameters(), lr, momentum=0.5)
-    generator = torch.Generator().manual_seed(rank)
+    generator = torch.Generator().manual_seed(0 if mode == "columns" else rank)
     seen = downslope.watch(model, optimizer, budgets[rank]) if watched and budgets[rank] else None
     true: dict[str, Any] = {}
     for i in range(STEPS):
         x = torch.randn(16, 4, generator=generator)
         y = (x[:, :1] > 0).float()
-        if mode == "nan" and rank == 1 and i == BAD:
+        if mode.endswith("nan") and rank == 1 and i == BAD:
             x[3, 2] = torch.nan
         if mode != "kept":
             optimizer.zero_grad()
@@ -79,7 +103,7 @@ def loop(rank: int, folder: Path, mode: str, watched: bool) -> list[torch.Tensor
         if mode == "well":
             check_whole(seen, true)
         seen.close()
-    return [p.to_local().detach().clone() for p in model.parameters()]
+    return [local(p).detach().clone() for p in model.parameters()]
 
 
 def full(tensors: Any) -> list[float]:
@@ -151,7 +175,9 @@ def test_parts_are_watched(tmp_path: Path) -> None:
         assert ("losses there: process 1" in notes) == (budgets[1] > 0), mode
         assert "failed" not in notes and "ended" not in notes, notes
         assert not any(f["tried"] for f in found["findings"])
-    nan = json.loads((tmp_path / "nan.json").read_text())["findings"][0]
+    nan, flat = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("nan", "flat, nan"))
+    assert "shows none of them" in " ".join(flat["notes"]) and "shows none of them" not in " ".join(nan["notes"])
+    nan = nan["findings"][0]
     assert nan["verdict"] == f"the loss was not finite at step {BAD} in process 1" and "inputs" in nan["cause"]
     for folder in ("watched-0.02", "watched-1.0", "steep"):
         found = json.loads((tmp_path / folder / "findings.json").read_text())

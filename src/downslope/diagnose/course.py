@@ -12,9 +12,6 @@ from .pictures import picture
 from .probes.spikes import Spikes
 from .signals import Signals
 
-SAID = ("loss-exploding", "not-finite", "overfitting", "loss-spikes")
-"""Symptoms that are judged by losses alone."""
-
 
 def report(
     losses: Sequence[float], validation: Sequence[tuple[int, float]], found: Mapping[str, Any], budget: float, why: str
@@ -23,7 +20,7 @@ def report(
 
     `found` is what is known of a last loss that is not finite, such as {"weights": names}; `why` says in the notes why
     there is no more. Costs about 2 us a step."""
-    from .findings import judge
+    from .findings import BY_LOSSES, judge
 
     s = Signals()
     spikes = Spikes(s, None)
@@ -33,6 +30,6 @@ def report(
         spikes.see(loss, 0)
         s.loss.append(loss)
     s.validation = list(validation)
-    judged, notes = judge(s, SAID)
+    judged, notes = judge(s, BY_LOSSES)
     judged = [replace(each, picture=picture(s, each)) for each in judged]
     return Report(judged, s.steps, 0.0, budget, [f"judged by its losses alone: {why}", *notes])

@@ -15,7 +15,7 @@ from torch import nn
 
 from ..optim.sharding import is_shared, local
 from .guard import Guard
-from .parts import Parts, needs_others
+from .parts import Parts, is_flat, needs_others, with_own_batches
 from .probes import backward, batch, graph, losses, norms, parameters
 from .probes.around import Around
 from .probes.batch import Batch
@@ -51,7 +51,10 @@ class Follower:
         self.ring = Ring(model, optimizer)
         self.spikes = Spikes(s, self.ring)
         self.team = joined()
-        self.processes = 1 if self.team is None else self.team.size  # a step's batch is so many times the model's
+        self.processes = 1  # a step's batch is so many times the model's
+        if self.team is not None:
+            self.processes = with_own_batches(model, self.tensors, self.team.size)
+        self.flat = is_flat(model)  # what parameters do is not seen
         self.tied = needs_others(model, self.team is not None)  # why nothing can be forked or replayed
         if self.tied:
             self.trial.usable, self.trial.start, self.ring.usable = False, None, False
@@ -310,7 +313,8 @@ class Follower:
 
     def _tell(self) -> None:
         assert self.team is not None
-        if self._last is not None and len(self.team.batches) < 64:
+        own = self.processes == self.team.size
+        if own and self._last is not None and len(self.team.batches) < 64:
             self.team.batches[self.signals.steps] = self._last.fingerprint
         self.team.tell(self.signals, self.parts)
 

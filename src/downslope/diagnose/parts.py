@@ -27,17 +27,32 @@ TOLD = 4
 
 def needs_others(model: nn.Module, team: bool) -> str:
     """Why no forward pass can be made in one process alone, as forks and replays need it; "" if it can."""
-    if any(map(is_shared, model.parameters())) or _flat(model):
+    if any(map(is_shared, model.parameters())) or is_flat(model):
         return "the model is cut into parts over several processes, and a copy of it cannot run in one"
     if team and any(isinstance(m, nn.SyncBatchNorm) for m in model.modules()):
         return "a SyncBatchNorm waits for the other processes"
     return ""
 
 
-def _flat(model: nn.Module) -> bool:
-    """Is any of it in torch's first FullyShardedDataParallel?"""
+def is_flat(model: nn.Module) -> bool:
+    """Is any of it in torch's first FullyShardedDataParallel? Its graph has one flat parameter in place of all."""
+    return _holds(model, "FullyShardedDataParallel")
+
+
+def _holds(model: nn.Module, kind: str) -> bool:
+    """Is there a module of a class of FSDP's? Where nobody has imported it there is none."""
     fsdp = sys.modules.get("torch.distributed.fsdp")
-    return fsdp is not None and any(isinstance(m, fsdp.FullyShardedDataParallel) for m in model.modules())
+    return fsdp is not None and any(isinstance(m, getattr(fsdp, kind)) for m in model.modules())
+
+
+def with_own_batches(model: nn.Module, tensors: Sequence[Any], size: int) -> int:
+    """How many of so many processes have batches of their own. Those that compute parts of one layer (tensor parallel:
+    DTensors without FSDP, or cut along two dimensions of a mesh, of which the last is that) have one together."""
+    shared = [t for t in tensors if is_shared(t)]
+    if shared and not _holds(model, "FSDPModule"):
+        return max(1, size // max(t.device_mesh.size() for t in shared))
+    twice = [t.device_mesh for t in shared if sum(place.is_shard() for place in t.placements) > 1]
+    return size // max((mesh.size(mesh.ndim - 1) for mesh in twice), default=1)
 
 
 class Parts:

@@ -71,7 +71,7 @@ class Watch:
 
         Where a suspicion can be tested by short forked runs they are made now, on copies: some seconds; not without
         `forks`."""
-        from .findings import judge
+        from .findings import FLAT, SYMPTOMS, judge
 
         seen, s = self._follower, self.signals
         asks = (self._rates, self._inquest, self._edge, self._at_once)
@@ -82,7 +82,7 @@ class Watch:
         try:
             self._state()
             with self._pooled():
-                found, failed = judge(s)
+                found, failed = judge(s, FLAT if seen.flat else SYMPTOMS)
             if forks:
                 found = [self._tried(each) for each in found]
             found = [replace(each, picture=self._picture(each)) for each in found]
@@ -240,6 +240,11 @@ class Watch:
             )
         elif s.steps and not s.losses:
             found.append("the loss is none that is known by its graph: nothing is said of targets and predictions")
+        if self._follower.flat:
+            found.append(
+                "parameters are in torch's first FullyShardedDataParallel, which shows none of them as it uses them: "
+                "nothing is said of layers, starts and the learning rate; of a model cut by fully_shard there is"
+            )
         team = self._follower.team
         if team is not None:
             told = s.facts.get("mates", {})

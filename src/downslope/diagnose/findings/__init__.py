@@ -99,6 +99,11 @@ SYMPTOMS: dict[str, Symptom] = {
 }
 """From causes to consequences; the first of several findings is the likeliest root."""
 
+BY_LOSSES = ("loss-exploding", "not-finite", "overfitting", "loss-spikes")
+"""What is judged by the losses alone."""
+FLAT = (*BY_LOSSES, "sorted-data", "same-batches", "softmax-twice", "wrong-loss", "one-class", "gradients-not-zeroed")
+"""What is judged where the parameters that the model shows are not those of the graph: torch's first FSDP."""
+
 
 def judge(signals: Signals, of: Collection[str] = SYMPTOMS) -> tuple[list[Finding], list[str]]:
     """The findings, worst first, and a note of each judge that failed. One that is explained is not asked: some cost
