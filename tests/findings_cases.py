@@ -280,6 +280,21 @@ class Root(nn.Module):
         return self.head(torch.sqrt(h.relu() + 1e-3) if self.safe else torch.sqrt(h))
 
 
+class Listed(nn.Module):
+    """Layers that `parameters()` does not give."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = [nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU()]
+        self.head = nn.Linear(64, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x.flatten(1)
+        for layer in self.layers:
+            x = layer(x)
+        return self.head(x)
+
+
 class Sine(nn.Module):
     """Of SIREN (Sitzmann et al. 2020): steep, so that weights must start 30 times smaller than torch's do."""
 
@@ -438,6 +453,7 @@ SICK = [
     Case("not zeroed", "gradients-not-zeroed", slips=frozenset({"zero"})),
     Case("not zeroed, sgd", "gradients-not-zeroed", cnn, sgd(0.01), slips=frozenset({"zero"})),
     Case("head alone by mistake", "parameters-not-in-optimizer", parameters=lambda m: m[-1].parameters()),
+    Case("layers in a plain list", "parameters-not-in-optimizer", Listed),
     Case("one layer left out", "parameters-not-in-optimizer", cnn, parameters=lambda m: list(m.parameters())[2:]),
     Case("unused layer", "no-gradient", Unused),
     Case("detached", "no-gradient", lambda: Unused(cut=True)),

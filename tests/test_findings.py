@@ -40,6 +40,7 @@ def one_thread() -> Iterator[None]:
 def test_a_sick_run_names_its_cause_first(case: Case) -> None:
     report = run(case)
     assert [f.symptom for f in report][:1] == [case.symptom]
+    assert not [note for note in report.notes if "was not tried" in note or "could not be judged" in note]
     finding = report.findings[0]
     assert finding.symptom in SYMPTOMS and 0.5 <= finding.confidence <= 1
     assert finding.verdict and finding.cause and finding.remedy and finding.evidence

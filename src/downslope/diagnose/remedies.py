@@ -134,7 +134,9 @@ def _bends(model: nn.Module) -> list[tuple[nn.Module, str]]:
 
 
 def _given(f: Finding, trial: Trial, s: Signals) -> Verdict | None:
-    names = list(f.evidence["parameters"])
+    names = f.evidence.get("parameters")
+    if names is None:  # the model does not have them, and neither has its copy by name
+        return None
 
     def give(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         optimizer.add_param_group({"params": [model.get_parameter(name) for name in names]})
