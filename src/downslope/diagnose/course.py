@@ -27,7 +27,7 @@ def report(
     for step, loss in enumerate(losses):
         if s.not_finite is None and not math.isfinite(loss):
             s.not_finite = {"step": step, "where": "loss", **(found or {"unseen": True})}
-        spikes.see(loss, 0)
+        spikes.see(loss, lambda: 0)
         s.loss.append(loss)
     s.validation = list(validation)
     judged, notes = judge(s, BY_LOSSES)

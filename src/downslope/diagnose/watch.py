@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -64,6 +65,7 @@ class Watch:
         self.signals = self._follower.signals
         _open[optimizer] = weakref.ref(self._follower)
         self.out = None if out is None else Path(out)
+        self.scheduled = True  # perhaps, by one of torch's schedulers: some 40 ms to find out
         ending.expect(self)
 
     def report(self, forks: bool = True) -> Report:
@@ -76,7 +78,7 @@ class Watch:
         seen, s = self._follower, self.signals
         asks = (self._rates, self._inquest, self._edge, self._at_once)
         s.trial, s.inquest, s.edge, s.at_once = asks if forks else (None, None, None, None)
-        seen.guard.paused = True
+        began, seen.guard.paused = time.perf_counter(), True
         seen.trial.answers.clear()
         seen.trial.clip, seen.trial.seconds = s.clipped_to(), seen.guard.budget.seconds
         try:
@@ -89,6 +91,7 @@ class Watch:
             notes = [*seen.guard.notes, *self._notes(), *failed, *sorted(seen.trial.refused)]
         finally:
             seen.guard.paused = False
+            seen.guard.budget.away(time.perf_counter() - began)
         return Report(found, s.steps, seen.guard.budget.overhead, seen.guard.budget.allowed, notes)
 
     def whatif(
@@ -110,11 +113,12 @@ class Watch:
         Raises SettingError where a step cannot be made anew without the loop, or for what does not fit."""
         seen = self._follower
         seen.trial.clip = self.signals.clipped_to()
-        before, seen.guard.paused = seen.guard.paused, True
+        began, before, seen.guard.paused = time.perf_counter(), seen.guard.paused, True
         try:
             return asked.whatif(seen.trial, lr, clip, optimizer or {}, settings, steps, repeats, seen.tied)
         finally:
             seen.guard.paused = before
+            seen.guard.budget.away(time.perf_counter() - began)
 
     def validation(self, loss: float | torch.Tensor) -> None:
         """Tell the loss on the validation data, after it was scored: what overfitting is judged by."""
@@ -169,7 +173,7 @@ class Watch:
         """How weights and schedulers stand now."""
         seen, s = self._follower, self.signals
         held = [local(p).detach() for p in seen.tensors]
-        s.facts["schedulers"] = schedulers(seen.optimizer)
+        s.facts["schedulers"] = schedulers(seen.optimizer) if self.scheduled else []
         s.facts["own_loss"] = seen.trial.agrees
         s.facts["versions_now"] = [p._version for p in seen.tensors]
         s.facts["alike_now"] = [q.alike and bool((p == p[:1]).all()) for p, q in zip(held, s.parameters)]

@@ -98,12 +98,15 @@ class Session:
         leads = team is None or team.leads
         self.logged = Logged(config if leads else replace(config, loggers=[]))
         watched = config.watch > 0 and config.out is not None
-        self.watching: Watching | WatchingLosses | None = None
-        if watched:
-            self.watching = Watching(config.watch, leads) if apart else WatchingLosses(config.watch)
         if not isinstance(callbacks, Iterable):
             raise SettingError(f"callbacks={callbacks!r:.80}: give a list of them")
-        self.callbacks = [*callbacks, self.logged, *([] if self.watching is None else [self.watching])]
+        given = [*callbacks]
+        self.watching: Watching | WatchingLosses | None = None
+        if watched:
+            self.watching = (
+                Watching(config.watch, leads, scheduled=bool(given)) if apart else WatchingLosses(config.watch)
+            )
+        self.callbacks = [*given, self.logged, *([] if self.watching is None else [self.watching])]
         self.folder: Folder | None = None
         self._opened: tuple[dict[str, Any], list[Any], Any] | None = None
 

@@ -19,14 +19,16 @@ if TYPE_CHECKING:
 
 class Watching:
     """A callback that watches a run for a part of its step time; `end` judges it and lets go. Of several processes the
-    one that leads judges, and the others tell it what they have seen."""
+    one that leads judges, and the others tell it what they have seen. Only where others call back too can the
+    optimizer be `scheduled` by torch's means, which takes time to find out."""
 
-    def __init__(self, budget: float, leads: bool = True):
-        self.budget, self.leads = budget, leads
+    def __init__(self, budget: float, leads: bool = True, scheduled: bool = True):
+        self.budget, self.leads, self.scheduled = budget, leads, scheduled
         self.seen: Watch | None = None
 
     def on_start(self, loop: Loop) -> None:
         self.seen = watch(loop.model, loop.optimizer, budget=self.budget)
+        self.seen.scheduled = self.scheduled
 
     def on_record(self, loop: Loop, record: dict[str, Any]) -> None:
         if self.seen is not None and record.get("validation_loss") is not None:

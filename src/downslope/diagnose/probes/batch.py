@@ -37,8 +37,7 @@ class Batch:
 
     @property
     def samples(self) -> int:
-        found = self.tensors
-        return len(found[0]) if found and found[0].ndim else 0
+        return samples(self.args, self.kwargs)
 
     @property
     def bytes(self) -> int:
@@ -105,6 +104,14 @@ def seen(args: Any, kwargs: Any, keep_state: bool) -> Batch:
         torch.get_rng_state() if keep_state else None,
         _versions(found),
     )
+
+
+def samples(args: Any, kwargs: Any) -> int:
+    """How many there are in a batch, by the first of its tensors."""
+    first = args[0] if args else None
+    if not isinstance(first, torch.Tensor):
+        first = next(iter(tensors((args, kwargs))), None)
+    return 0 if first is None or first.ndim == 0 else first.shape[0]
 
 
 def _versions(found: list[torch.Tensor]) -> tuple[int, ...]:

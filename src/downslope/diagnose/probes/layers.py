@@ -33,7 +33,7 @@ class Layers:
         self.inputs: InputSeen | None = None
         self.handles: list[Any] = []
         seen = (*LAYERS, *FIRST, nn.modules.batchnorm._BatchNorm)
-        self.modules = [] if _compiled(model) else [(n, m) for n, m in model.named_modules() if isinstance(m, seen)]
+        self.modules = [] if compiled(model) else [(n, m) for n, m in model.named_modules() if isinstance(m, seen)]
         others = (p.name.rpartition(".")[0] for p in parameters if p.kind in ("norm", "embedding"))
         self.others = set(others)
 
@@ -96,7 +96,7 @@ class Layers:
         )
 
 
-def _compiled(model: nn.Module) -> bool:
+def compiled(model: nn.Module) -> bool:
     """Are there compiled parts, in which no hook runs?"""
     return any(hasattr(m, "_orig_mod") or getattr(m, "_compiled_call_impl", None) for m in model.modules())
 

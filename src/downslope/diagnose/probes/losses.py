@@ -149,7 +149,7 @@ def _count(got: LossSeen, said: torch.Tensor, wanted: torch.Tensor, per_sample: 
 def scale(root: torch.Tensor) -> float:
     """The power of two that a GradScaler multiplied a loss by; else 1."""
     node = root.grad_fn
-    if node is None or short(node) != "Mul":
+    if node is None or not node.name().startswith("Mul") or short(node) != "Mul":
         return 1.0
     other = getattr(node, "_saved_other", None)
     if not isinstance(other, torch.Tensor) or other.numel() != 1:

@@ -14,6 +14,7 @@ from ..signals import Parameter
 NORMS = (
     nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, *([nn.RMSNorm] if hasattr(nn, "RMSNorm") else []),
 )  # fmt: skip
+NUMBER = (float, int, torch.Tensor)
 DECOUPLED = ("AdamW", "Lion", "Muon", "SGDW", "Sophia", "Adan", "NAdamW")
 
 
@@ -76,4 +77,4 @@ def circumstances(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: l
 def rate(group: dict[str, Any]) -> float:
     """The learning rate of a param group; nan if it has none that is a number yet."""
     lr = group.get("lr")
-    return float(lr) if isinstance(lr, int | float | torch.Tensor) else math.nan
+    return float(lr) if isinstance(lr, NUMBER) else math.nan

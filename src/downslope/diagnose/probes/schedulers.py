@@ -1,4 +1,5 @@
-"""torch's learning-rate schedulers of an optimizer, which it does not know itself. Costs two scans of all objects."""
+"""torch's learning-rate schedulers of an optimizer, which it does not know itself. Costs one or two scans of all
+objects, some 20 ms each."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ def schedulers(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
     from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
     holders = gc.get_referrers(optimizer)
-    attributes = [held for held in holders if isinstance(held, dict)]
+    # attributes of what may be a scheduler; a module's names and an optimizer's own hold it too
+    attributes = [held for held in holders if isinstance(held, dict) and "optimizer" in held and "__name__" not in held]
     found = []
     for each in holders + (gc.get_referrers(*attributes) if attributes else []):
         if isinstance(each, LRScheduler) and getattr(each, "optimizer", None) is optimizer:

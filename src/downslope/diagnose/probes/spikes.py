@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from ..signals import Signals
@@ -22,11 +23,12 @@ class Spikes:
         self.signals, self.ring = signals, ring
         self.level, self.square = math.nan, 0.0  # running mean, and mean square of differences
 
-    def see(self, value: float, batch: int) -> None:
+    def see(self, value: float, batch: Callable[[], int]) -> None:
         """The loss of the step that has ended."""
         s = self.signals
-        step: dict[str, Any] = {"step": s.steps, "loss": value}
-        if s.samples and s.samples[-1].step == s.steps:
+        at = len(s.loss)
+        step: dict[str, Any] = {"step": at, "loss": value}
+        if s.samples and s.samples[-1].step == at:
             last = s.samples[-1]
             step |= {
                 "gradient": last.before_clip,
@@ -35,13 +37,13 @@ class Spikes:
                 "staleness": last.stale,
             }
         if math.isfinite(value):
-            if math.isfinite(self.level) and s.steps > 30:
-                jump = value - self.level
-                if jump > SPIKE * math.sqrt(self.square) and jump > 0.5 * abs(self.level):
-                    self._spiked(step, batch)
-            off = value - self.level if math.isfinite(self.level) else 0.0
-            self.level = value if math.isnan(self.level) else self.level + 0.1 * off
-            self.square += 0.1 * (off * off - self.square)
+            level, square = self.level, self.square
+            off = value - level  # nan at first
+            if off > 0.5 * abs(level) and at > 30 and off > SPIKE * math.sqrt(square):
+                self._spiked(step, batch())
+            known = off == off
+            self.level = level + 0.1 * off if known else value
+            self.square = square + 0.1 * ((off * off if known else 0.0) - square)
         s.recent.append(step)
 
     def _spiked(self, step: dict[str, Any], batch: int) -> None:
