@@ -245,6 +245,10 @@ def unbalanced(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Te
     return x[keep], y[keep]
 
 
+def one_nan(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.where(torch.arange(len(x))[:, None, None, None] == 77, math.nan, x), y
+
+
 class Frozen(nn.Module):
     """A frozen body under a head: on purpose."""
 
@@ -482,11 +486,7 @@ SICK = [
     Case("nll of probabilities", "wrong-loss", lambda: mlp(last=nn.Softmax(1)), loss=nll_of_scores),
     Case("broadcast", "wrong-loss", lambda: mlp(out=1), loss=broadcast_mse, prepare=values),
     Case("sqrt of negatives", "not-finite", lambda: Root(False)),
-    Case(
-        "nan in the data",
-        "not-finite",
-        prepare=lambda x, y: (torch.where(torch.arange(len(x))[:, None, None, None] == 77, math.nan, x), y),
-    ),
+    Case("nan in the data", "not-finite", prepare=one_nan),
     Case("constant weights", "init-constant", initialised(mlp, weights_by(lambda w: w.fill_(0.05)))),
     Case("all zero", "init-constant", initialised(mlp, weights_by(lambda w: w.zero_()))),
     Case(

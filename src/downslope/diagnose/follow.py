@@ -49,7 +49,6 @@ class Follower:
         self.parts = Parts(model, self.tensors) if any(map(is_shared, self.tensors)) else None
         self.around = Around(optimizer, s, self.tensors, None if self.parts is None else self.parts.factor)
         self.layers = Layers(model, s.parameters)
-        self.trial = Trial(model, optimizer)
         self.ring = Ring(model, optimizer)
         self.spikes = Spikes(s, self.ring)
         self.team = joined()
@@ -58,8 +57,9 @@ class Follower:
             self.processes = with_own_batches(model, self.tensors, self.team.size)
         self.flat = is_flat(model)  # what parameters do is not seen
         self.tied = needs_others(model, self.team is not None)  # why nothing can be forked or replayed
+        self.trial = Trial(model, optimizer, start=not self.tied)
         if self.tied:
-            self.trial.usable, self.trial.start, self.ring.usable = False, None, False
+            self.trial.usable = self.ring.usable = False
             self.trial.refused.add(f"nothing was tried in forked runs: {self.tied}")
         self._given: tuple[Any, Any] | None = None  # to the model in the last forward pass
         self._last: Batch | None = None  # the same as a batch, once it is looked at

@@ -27,7 +27,7 @@ TOLD = 4
 
 def needs_others(model: nn.Module, team: bool) -> str:
     """Why no forward pass can be made in one process alone, as forks and replays need it; "" if it can."""
-    if any(map(is_shared, model.parameters())) or is_flat(model):
+    if any(map(is_shared, model.parameters())) or _holds(model, "FSDPModule") or is_flat(model):
         return "the model is cut into parts over several processes, and a copy of it cannot run in one"
     if team and any(isinstance(m, nn.SyncBatchNorm) for m in model.modules()):
         return "a SyncBatchNorm waits for the other processes"
@@ -43,6 +43,19 @@ def _holds(model: nn.Module, kind: str) -> bool:
     """Is there a module of a class of FSDP's? Where nobody has imported it there is none."""
     fsdp = sys.modules.get("torch.distributed.fsdp")
     return fsdp is not None and any(isinstance(m, getattr(fsdp, kind)) for m in model.modules())
+
+
+def behind(model: nn.Module) -> dict[int, torch.Tensor]:
+    """The part of a parameter for each whole one, by id, that FSDP may have gathered for a forward pass, as after a
+    score: the optimizer knows the parts alone. torch has no public name for where they are; {} if that has changed."""
+    found: dict[int, torch.Tensor] = {}
+    for module in model.modules() if _holds(model, "FSDPModule") else ():
+        state = module._get_fsdp_state() if hasattr(module, "_get_fsdp_state") else None  # type: ignore[operator]
+        groups = getattr(state, "_fsdp_param_groups", None) or [getattr(state, "_fsdp_param_group", None)]
+        for each in (p for group in groups for p in getattr(group, "fsdp_params", ())):
+            if hasattr(each, "_unsharded_param"):
+                found[id(each._unsharded_param)] = each.sharded_param
+    return found
 
 
 def with_own_batches(model: nn.Module, tensors: Sequence[Any], size: int) -> int:
@@ -61,8 +74,11 @@ class Parts:
     def __init__(self, model: nn.Module, tensors: Sequence[torch.Tensor]):
         self.model, self.tensors = model, tensors
         place = {id(t): i for i, t in enumerate(tensors)}
+        gathered = behind(model)
+        part = lambda p: id(gathered.get(id(p), p))  # noqa: E731
         owned = [
-            (m, {name: place[id(p)] for name, p in m._parameters.items() if id(p) in place}) for m in model.modules()
+            (m, {name: place[part(p)] for name, p in m._parameters.items() if part(p) in place})
+            for m in model.modules()
         ]
         self.owners = [(module, own) for module, own in owned if own]
         self.whole = np.array([t.numel() for t in tensors], dtype=float)

@@ -20,6 +20,7 @@ from . import asked, ending
 from .finding import Finding, Picture, Report
 from .follow import Follower
 from .forensics import inquire
+from .parts import behind
 from .pictures import picture
 from .probes.schedulers import schedulers
 from .remedies import at_once, tried
@@ -284,7 +285,7 @@ def _check(model: Any, optimizer: Any, budget: Any, loss: Any) -> None:
         raise SettingError(f"watch: {type(model).__name__} has no parameters; there is nothing to train")
     if isinstance(budget, bool) or not isinstance(budget, int | float) or not 0 < budget < math.inf:
         raise SettingError(f"watch: budget is {budget!r}; give a part of the step time above 0, such as 0.02")
-    own = {id(p) for p in model.parameters()}
+    own = {id(p) for p in (*model.parameters(), *behind(model).values())}
     if not any(id(p) in own for g in optimizer.param_groups for p in g["params"]):
         raise SettingError(
             "watch: the optimizer has no parameter of this model; make it from model.parameters(), after the model is "

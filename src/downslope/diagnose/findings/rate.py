@@ -51,7 +51,8 @@ def too_high(s: Signals) -> Finding | None:
     largest, usual = max(early + late, default=math.nan), median(late) if late else math.nan
     cosines = [d / math.sqrt(a * b) for _, _, d, a, b in s.dots if 0 < a * b < math.inf]
     turning = len(cosines) >= 3 and median(cosines) < -0.3
-    blown = s.not_finite is not None or end > 1.2 * start
+    bad = s.not_finite is not None and not s.not_finite.get("inputs")  # of bad inputs no rate is the cause
+    blown = bad or end > 1.2 * start
     lost = blown or not end < 0.85 * start
     fallen = _fallen_back(s)
     slow = s.steps >= LONG and end > 0.3 * start and not sharp(s)  # after a spike, the spike is to be explained
@@ -89,6 +90,8 @@ def too_high(s: Signals) -> Finding | None:
             )
     if tried is None and not fallen and (found is not None or not (lost or rests)):
         return None
+    if tried is None and not (blown or fallen or largest > LARGE or share > EDGE):
+        return None  # opposite gradients alone, of steps that are no part of the weights, where nothing can be tried
     how = (
         "opposite gradients from step to step"
         if turning

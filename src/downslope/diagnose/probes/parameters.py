@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ...optim.sharding import local
+from ..parts import behind
 from ..signals import Parameter
 
 NORMS = (
@@ -25,14 +26,16 @@ def facts(model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[list[Para
     decoupled = type(optimizer).__name__ in DECOUPLED
     found: list[Parameter] = []
     tensors: list[torch.Tensor] = []
-    for name, p in model.named_parameters():
+    gathered = behind(model)
+    for name, shown in model.named_parameters():
+        p = gathered.get(id(shown), shown)
         group = settings.get(id(p))
         values = local(p).detach()
         whole = values.numel() > 1 and values.is_floating_point()
         found.append(
             Parameter(
                 name,
-                _kind(name, p, owners[id(p)]),
+                _kind(name, p, owners[id(shown)]),
                 tuple(p.shape),
                 trained=group is not None,
                 asks=p.requires_grad,

@@ -38,7 +38,7 @@ START = 20_000_000
 class Trial:
     """The last batches with their targets, and the runs forked on them."""
 
-    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer):
+    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, start: bool = True):
         self.model, self.optimizer = model, optimizer
         self.batches: deque[Known] = deque(maxlen=KEPT)
         self.usable: bool | None = None
@@ -50,6 +50,8 @@ class Trial:
         self.seconds = 0.0  # of a step
         self.clip: float | None = None  # the norm that the loop clips gradients to
         self.refused: set[str] = set()
+        if not start:  # no copy of it: asking a model in parts for its state changes where they are
+            return
         whole = sum(t.numel() for t in model.state_dict().values() if isinstance(t, torch.Tensor))
         if whole <= START and not optimizer.state:
             self.start = {k: v.detach().clone() for k, v in model.state_dict().items() if isinstance(v, torch.Tensor)}
