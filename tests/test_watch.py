@@ -151,6 +151,27 @@ def test_the_loss_is_known_by_its_graph(loss: Any, shape: Any, kind: str) -> Non
     assert ("unknown" if found is None else losses.count(found, 0, 1.0, 6).kind) == kind
 
 
+def test_the_loss_over_a_sequence_is_made_anew() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Embedding(9, 16), nn.Linear(16, 9), _ClassesFirst())
+    optimizer = torch.optim.Adam(model.parameters())
+    with downslope.watch(model, optimizer, budget=1.0) as seen:
+        for _ in range(3):
+            x, y = torch.randint(9, (2, 6, 5))
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+        report = seen.report(forks=False)
+        assert not report.notes and seen._follower.trial.ready and seen._follower.trial.agrees
+        read = seen.signals.losses[-1]
+        assert read.wanted == _counted(y) and not read.per_sample
+
+
+class _ClassesFirst(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.movedim(2, 1)
+
+
 def test_a_scaled_loss_is_told_as_it_was_before_scaling() -> None:
     x, y, *_ = data()
     model = mlp()

@@ -65,7 +65,11 @@ def find(root: torch.Tensor) -> Found | None:
         source = _source(node)
         dim = int(source._saved_dim)
         dim = dim - 2**64 if dim > 2**63 else dim
-        return Found("classes", node, source._saved_result, node._saved_target, _before(source), dim)
+        scores, targets = source._saved_result, node._saved_target
+        shape = scores.shape[:dim] + scores.shape[dim:][1:]
+        if targets.numel() == shape.numel():  # of three dimensions torch makes four, in the targets as well
+            targets = targets.reshape(shape)
+        return Found("classes", node, scores, targets, _before(source), dim)
     return Found("likelihood", node, node._saved_self, node._saved_target, names)
 
 
