@@ -20,7 +20,7 @@ COLUMNS = ["optimizer", "ours ms", "best peer", "ms", "speed-up", "floor ms", "/
 COMPILED = ["compiled", "in s"]
 TRIALS = ["digits", "ours", "Optuna", "speed-up", "Optuna, two processes", "speed-up of it"]
 LOOP = ["how", "ms", "over by hand"]
-WATCHING = ["loop", "ms a step", "watched ×", "the watch says"]
+WATCHING = ["loop", "ms a step", "watched ×", "processor ×", "the watch says", "report, s"]
 Rows = list[list[str]]
 
 
@@ -100,9 +100,16 @@ def loop_rows(runs: dict[str, Any]) -> Rows:
 
 
 def watching_rows(runs: dict[str, Any]) -> Rows:
-    """Each loop: a step without the watch, the time with it over that, and what the watch itself has measured."""
+    """Each loop: a step without the watch, the time with it over that, the same of the processor's time, what the watch
+    itself has measured, and what its report takes at the end."""
     return [
-        [found["title"], _ms(1000 * found["seconds"] / found["steps"]), f"{found['ratio']:.3f}", f"{found['said']:.1%}"]
+        [
+            found["title"],
+            _ms(1000 * found["seconds"] / found["steps"]),
+            *(f"{found[name]:.3f}" for name in ("ratio", "processor")),
+            f"{found['said']:.1%}",
+            f"{found['report']:.2f}",
+        ]
         for found in runs.values()
     ]
 

@@ -244,7 +244,8 @@ def made_up_results(**changes: float) -> dict:
             for name in ("by hand", "in memory", "in a folder", "watched")
         },
         "watching": {
-            name: {"title": name, "steps": 9, "seconds": 0.5, "ratio": figures[key], "said": 0.01, "pairs": 5}
+            name: {"title": name, "steps": 9, "seconds": 0.5, "ratio": figures[key], "processor": 1.01, "said": 0.01}
+            | {"report": 0.02, "pairs": 5}
             for name, key in {"digits": "watching digits", "transformer": "watching transformer"}.items()
         },
         "trials": {

@@ -202,7 +202,7 @@ class Follower:
                 self.guard.note("the graph of the loss is too large to be read: what follows a layer is not known")
         if self.guard.plan["losses"]:
             self.guard.probe("losses", self._read_loss, root, value)
-        elif probes and (self.ring.live or self._few()):
+        elif probes and self.guard.budget.accounts["ring"].on and (self.ring.live or self._few()):
             self.guard.probe("ring", lambda: self._keep(losses.find(root), value))
         if s.not_finite is None and not math.isfinite(value):
             s.not_finite = {"step": s.steps, "where": "loss", **self._origin()}

@@ -14,8 +14,8 @@ def schedulers(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
     from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
     holders = gc.get_referrers(optimizer)
-    # attributes of what may be a scheduler; a module's names and an optimizer's own hold it too
-    attributes = [held for held in holders if isinstance(held, dict) and "optimizer" in held and "__name__" not in held]
+    # what holds it by its attributes is found in a second scan, where they are a scheduler's
+    attributes = [held for held in holders if isinstance(held, dict) and "optimizer" in held and "last_epoch" in held]
     found = []
     for each in holders + (gc.get_referrers(*attributes) if attributes else []):
         if isinstance(each, LRScheduler) and getattr(each, "optimizer", None) is optimizer:
