@@ -25,7 +25,7 @@ def process(rank: int, folder: Path, mode: str) -> None:
     )
     optimizer = torch.optim.SGD(model.parameters(), 50.0 if mode == "high" else 0.1)
     generator = torch.Generator().manual_seed(0 if mode == "same" else rank)
-    seen = downslope.watch(model, optimizer, budget=1.0)
+    seen = downslope.watch(model, optimizer, budget=1.0, out=folder / f"out-{mode}")
     for i in range(90):
         x = torch.randn(16, 4, generator=generator)
         if mode == "nan" and rank == 1 and i == 70:
@@ -35,12 +35,30 @@ def process(rank: int, folder: Path, mode: str) -> None:
         optimizer.step()
     if rank == 1:
         seen.close()
+        assert not (folder / f"out-{mode}").exists()
+    assert seen.leads == (rank == 0)
     dist.barrier()
     if rank == 0:  # alone: forks must not wait for the other either
         (folder / f"{mode}.json").write_text(seen.report().to_json())
         seen.close()
+        assert (folder / f"out-{mode}" / "findings.json").exists()
+    if mode == "well":
+        fails(rank, folder, model, optimizer)
     dist.barrier()
     dist.destroy_process_group()
+
+
+def fails(rank: int, folder: Path, model: Any, optimizer: Any) -> None:
+    """A crash in one process leaves what that one has seen."""
+    try:
+        with downslope.watch(model, optimizer, out=folder / "failed"):
+            model(torch.ones(2, 4)).sum().backward()
+            optimizer.step()
+            if rank == 1:
+                raise ValueError
+    except ValueError:
+        kept = json.loads((folder / "failed" / "process-1" / "findings.json").read_text())
+        assert any("ended by ValueError after 1 steps" in note for note in kept["notes"])
 
 
 def several(rank: int, folder: Path) -> None:

@@ -37,7 +37,7 @@ def crashed(watch: Watch, error: BaseException) -> None:
         report = watch.report(forks=False)
         report.notes.append(f"the loop ended by {type(error).__name__} after {report.steps} steps")
         if watch.out is not None:
-            report.save(watch.out)
+            report.save(watch.out if watch.leads else watch.out / f"process-{watch.rank}")
         if report.findings:
             print(f"\n{report}", file=sys.stderr)
     except Exception as other:

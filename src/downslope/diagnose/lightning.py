@@ -13,8 +13,9 @@ from .watch import Watch, watch
 class LightningWatch(Callback):
     """`Trainer(callbacks=[LightningWatch()])`: watches every fit, prints at its end if something is wrong.
 
-    `budget` as in `downslope.watch`; `report` holds the last fit's Report. Of several optimizers the first is watched.
-    The validation loss is the metric called `monitor`; by default one whose name has val and loss in it."""
+    `budget` as in `downslope.watch`; `report` holds the last fit's Report, in the first of several processes. Of more
+    than one optimizer the first is watched. The validation loss is the metric called `monitor`; by default one whose
+    name has val and loss in it."""
 
     def __init__(self, budget: float = 0.02, monitor: str | None = None):
         self.budget, self.monitor = budget, monitor
@@ -42,11 +43,12 @@ class LightningWatch(Callback):
     def _end(self) -> None:
         if self.seen is None:
             return
-        self.report = self.seen.report()
-        self.seen.close()
-        self.seen = None
-        if self.report.findings:
-            print(self.report)
+        seen, self.seen = self.seen, None
+        if seen.leads:
+            self.report = seen.report()
+            if self.report.findings:
+                print(self.report)
+        seen.close()
 
 
 def _forwarding(module: Any) -> Any:

@@ -13,7 +13,8 @@ from .watch import Watch, watch
 class TrainerWatch(TrainerCallback):  # type: ignore[misc]
     """`Trainer(callbacks=[TrainerWatch()])`: watches train(), prints at its end if something is wrong.
 
-    `budget` as in `downslope.watch`; `report` holds the last run's Report. Evaluations tell the validation loss."""
+    `budget` as in `downslope.watch`; `report` holds the last run's Report, in the first of several processes.
+    Evaluations tell the validation loss."""
 
     def __init__(self, budget: float = 0.02):
         self.budget = budget
@@ -31,8 +32,9 @@ class TrainerWatch(TrainerCallback):  # type: ignore[misc]
     def on_train_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         if self.seen is None:
             return
-        self.report = self.seen.report()
-        self.seen.close()
-        self.seen = None
-        if self.report.findings:
-            print(self.report)
+        seen, self.seen = self.seen, None
+        if seen.leads:
+            self.report = seen.report()
+            if self.report.findings:
+                print(self.report)
+        seen.close()

@@ -69,6 +69,17 @@ class Watch:
         self.scheduled = True  # perhaps, by one of torch's schedulers: some 40 ms to find out
         ending.expect(self)
 
+    @property
+    def leads(self) -> bool:
+        """Is this the first of several processes, whose report knows of all and is the one that is written, or the
+        only one?"""
+        return self.rank == 0
+
+    @property
+    def rank(self) -> int:
+        """Which one of several processes this is."""
+        return 0 if self._follower.team is None else self._follower.team.rank
+
     def report(self, forks: bool = True) -> Report:
         """What is wrong so far, worst first; may be asked at any time, and after a crash in the loop.
 
@@ -138,7 +149,7 @@ class Watch:
         if not self._follower.guard.closed:
             self._follower.close()
         _open.pop(self._follower.optimizer, None)
-        if ending.done(self) and self.out is not None:
+        if ending.done(self) and self.out is not None and self.leads:
             self.report().save(self.out)
 
     def __enter__(self) -> Watch:
