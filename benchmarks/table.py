@@ -20,7 +20,7 @@ COLUMNS = ["optimizer", "ours ms", "best peer", "ms", "speed-up", "floor ms", "/
 COMPILED = ["compiled", "in s"]
 TRIALS = ["digits", "ours", "Optuna", "speed-up", "Optuna, two processes", "speed-up of it"]
 LOOP = ["how", "ms", "over by hand"]
-WATCHING = ["loop", "ms a step", "watched ×", "processor ×", "the watch says", "report, s"]
+WATCHING = ["loop", "ms a step", "watched ×", "processor ×", "the watch says", "report, s", "its forks, s"]
 Rows = list[list[str]]
 
 
@@ -101,7 +101,7 @@ def loop_rows(runs: dict[str, Any]) -> Rows:
 
 def watching_rows(runs: dict[str, Any]) -> Rows:
     """Each loop: a step without the watch, the time with it over that, the same of the processor's time, what the watch
-    itself has measured, and what its report takes at the end."""
+    itself has measured, and what its report takes at the end: by itself, which is counted, and for forked runs."""
     return [
         [
             found["title"],
@@ -109,6 +109,7 @@ def watching_rows(runs: dict[str, Any]) -> Rows:
             *(f"{found[name]:.3f}" for name in ("ratio", "processor")),
             f"{found['said']:.1%}",
             f"{found['report']:.2f}",
+            f"{found['forks']:.1f}",
         ]
         for found in runs.values()
     ]

@@ -245,7 +245,7 @@ def made_up_results(**changes: float) -> dict:
         },
         "watching": {
             name: {"title": name, "steps": 9, "seconds": 0.5, "ratio": figures[key], "processor": 1.01, "said": 0.01}
-            | {"report": 0.02, "pairs": 5}
+            | {"report": 0.02, "forks": 1.0, "pairs": 5}
             for name, key in {"digits": "watching digits", "transformer": "watching transformer"}.items()
         },
         "trials": {

@@ -17,6 +17,7 @@ from downslope.diagnose import budget as budgets
 from downslope.diagnose import watch as watches
 from downslope.diagnose.guard import PROBES, Guard
 from downslope.diagnose.hooks import FOLLOW, LOOK, REST
+from downslope.diagnose.probes.trial import SHORT
 from downslope.diagnose.signals import Signals
 
 
@@ -46,6 +47,7 @@ def simulate(
 
     def spend(cost: float) -> None:
         clock.now += slower * cost
+        guard.budget.timed += slower * cost
         guard.budget.spent += slower * cost
 
     while clock.now < end:
@@ -227,6 +229,36 @@ def test_steps_that_a_scaler_leaves_out_end_a_rest() -> None:
 
 
 # ---- the end of a run
+
+
+def test_forks_take_no_more_seconds_than_they_may() -> None:
+    model, optimizer, batch = small()
+    with downslope.watch(model, optimizer, budget=1.0) as seen:
+        for _ in range(5):
+            step(model, optimizer, batch)
+        seen.report(forks=0.5)
+        trial = seen._follower.trial
+        assert trial.left <= 0.5 and trial.seconds > 0
+        trial.left = 0.0
+        assert trial.rates((3.0,)) is None and trial.refused == {f"forked runs were not made: {SHORT}"}
+        trial.left = 100.0
+        assert trial.rates((10.0,)) is not None and 0 < trial.left < 100.0
+        seen.report()
+        assert trial.left == math.inf
+
+
+def test_a_run_gives_a_part_of_its_time_for_forks_that_nobody_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    asked: list[Any] = []
+    report = watches.Watch.report
+    monkeypatch.setattr(
+        watches.Watch, "report", lambda self, forks: asked.append((forks, self.seconds)) or report(self, forks)
+    )
+    for number, budget in enumerate((0.02, 1.0)):
+        downslope.train("digits", out=tmp_path / f"{number}", epochs=1, batch=512, watch=budget)
+    (forks, seconds), (all_of_them, _) = asked
+    assert forks == pytest.approx(0.25 * seconds) and seconds > 0 and all_of_them is True
 
 
 def test_the_loop_of_downslope_looks_for_no_scheduler_that_cannot_be(

@@ -68,7 +68,7 @@ def edge(trial: Trial, optimizer: torch.optim.Optimizer) -> float:
     from .probes.trial import LIMIT
 
     size = sum(p.numel() for p in trial.model.parameters())
-    if not trial.ready or size > LONG or trial.seconds * BATCHES * PRODUCTS * 4 > LIMIT:
+    if not trial.ready or size > LONG or trial.seconds * BATCHES * PRODUCTS * 4 > min(LIMIT, trial.left):
         return math.nan
     kept = list(trial.batches)[-BATCHES:]
     losses = [lambda batch=batch: loss_of(trial.model, batch) for batch in kept]

@@ -33,7 +33,8 @@ class Budget:
 
     def __init__(self, allowed: float, shares: dict[str, float]):
         self.allowed, self.accounts = allowed, {name: Account(share) for name, share in shares.items()}
-        self.spent = 0.0  # all of the watch, probes included
+        self.timed = 0.0  # all of the watch, probes included, as far as a clock inside it sees
+        self.spent = 0.0  # all that it costs
         self.last = time.perf_counter()
         self.grace = min(GRACE, allowed * REPAID / 2)  # what is allowed must pay it back
         self.count = 0
@@ -42,7 +43,7 @@ class Budget:
 
     def begin(self, spent: float = 0.0) -> None:
         """The loop starts; making the watch has taken so long."""
-        self.spent, self.steps = spent, spent
+        self.timed = self.spent = self.steps = spent
         self.last = time.perf_counter()
 
     def tick(self, count: int = 1) -> None:
@@ -60,7 +61,7 @@ class Budget:
     @property
     def own(self) -> float:
         """Seconds of the loop without the watch."""
-        return max(0.0, self.steps - self.spent)
+        return max(0.0, self.steps - self.timed)
 
     @property
     def seconds(self) -> float:

@@ -43,7 +43,9 @@ class Guard:
                 what(*args)
             except Exception as error:
                 self.failed(what.__name__.strip("_"), error)
-            budget.spent += CHARGED * (_clock() - began)
+            taken = _clock() - began
+            budget.timed += taken
+            budget.spent += CHARGED * taken
 
         return run
 

@@ -80,11 +80,16 @@ class Watch:
         """Which one of several processes this is."""
         return 0 if self._follower.team is None else self._follower.team.rank
 
-    def report(self, forks: bool = True) -> Report:
+    @property
+    def seconds(self) -> float:
+        """That the loop has taken so far, without the watch and without reports."""
+        return self._follower.guard.budget.own
+
+    def report(self, forks: bool | float = True) -> Report:
         """What is wrong so far, worst first; may be asked at any time, and after a crash in the loop.
 
-        Where a suspicion can be tested by short forked runs they are made now, on copies: some seconds; not without
-        `forks`."""
+        Where a suspicion can be tested by short forked runs they are made now, on copies: some seconds, or so many as
+        `forks` says; none if it is false."""
         from .findings import FLAT, SYMPTOMS, judge
 
         seen, s = self._follower, self.signals
@@ -92,6 +97,7 @@ class Watch:
         s.trial, s.inquest, s.edge, s.at_once = asks if forks else (None, None, None, None)
         began, seen.guard.paused = time.perf_counter(), True
         seen.trial.answers.clear()
+        seen.trial.left = math.inf if forks is True else float(forks)
         seen.trial.clip, seen.trial.seconds = s.clipped_to(), seen.guard.budget.seconds
         try:
             self._state()

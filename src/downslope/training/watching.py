@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from .loop import Loop
 
 
+FORKS = 0.25
+"""Of a run's time, for forked runs that nobody has asked for, where something is suspected; of a run that is looked at
+as closely as can be, whatever they take."""
+
+
 class Watching:
     """A callback that watches a run for a part of its step time; `end` judges it and lets go. Of several processes the
     one that leads judges, and the others tell it what they have seen. Only where others call back too can the
@@ -44,7 +49,8 @@ class Watching:
             self.seen.close()
         if loop.team is not None:
             loop.team.total(0)  # the others have told what they have seen
-        report = None if loop.interrupted or not self.leads else self.seen.report()
+        forks = True if self.budget >= 1 else FORKS * self.seen.seconds
+        report = None if loop.interrupted or not self.leads else self.seen.report(forks)
         self.seen.close()
         self.seen = None
         if report is not None and folder is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -31,6 +32,7 @@ by heart."""
 REPEATS, STEPS, MORE, LEAST = 3, 12, 40, 8
 LIMIT = 60.0
 """Seconds of one comparison, by the step time of the run; slower ones take fewer steps, down to LEAST."""
+SHORT = "the seconds that they may take do not suffice"
 START = 20_000_000
 """Numbers in a model whose start is kept, a copy of it."""
 
@@ -48,6 +50,7 @@ class Trial:
         self.start: dict[str, torch.Tensor] | None = None
         self.top = 0.0  # the highest learning rate so far
         self.seconds = 0.0  # of a step
+        self.left = math.inf  # seconds that forks may still take
         self.clip: float | None = None  # the norm that the loop clips gradients to
         self.refused: set[str] = set()
         if not start:  # no copy of it: asking a model in parts for its state changes where they are
@@ -102,8 +105,8 @@ class Trial:
         patient: bool = False,
     ) -> Verdict | None:
         """Forks with each change, from here or from the first weights, on the batches that are kept; None if that
-        cannot be tried, or would take over LIMIT seconds with the fewest steps that say something and nobody is
-        `patient`."""
+        cannot be tried, or would take over LIMIT seconds, or what is left of those that forks may take, with the
+        fewest steps that say something and nobody is `patient`."""
         if not self.ready:
             return None
         kept, twins = list(self.batches), (self.model, self.optimizer)
@@ -113,15 +116,20 @@ class Trial:
                 return None
             twins = found
         wanted = steps or (MORE if start else STEPS)
-        most = LIMIT / max(1e-9, self.seconds * repeats * (len(changes) + 1))
+        most = min(LIMIT, self.left) / max(1e-9, self.seconds * repeats * (len(changes) + 1))
         if patient:
             most = wanted
         elif most < min(wanted, LEAST):
-            self.refused.add(f"forked runs were not made: {self.seconds:.2g} s a step is too long for them")
+            short = f"{self.seconds:.2g} s a step is too long for them" if self.left > LIMIT else SHORT
+            self.refused.add(f"forked runs were not made: {short}")
             return None
         count = int(min(wanted, most))
         batches = [[kept[(r * 5 + i * (r + 1)) % len(kept)] for i in range(count)] for r in range(repeats)]
-        return what_if(*twins, step or self.step, batches, score or (lambda m: score_of(m, kept[::3])), changes)
+        began = time.perf_counter()
+        try:
+            return what_if(*twins, step or self.step, batches, score or (lambda m: score_of(m, kept[::3])), changes)
+        finally:
+            self.left -= time.perf_counter() - began
 
     def step(self, model: nn.Module, optimizer: torch.optim.Optimizer, batch: Known) -> float:
         """As the loop makes it, clipping included."""
