@@ -22,7 +22,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from downslope import watch
-from downslope.diagnose.probes.backward import follow, leave
+from downslope.diagnose.probes.backward import follow, follows, leave
 from downslope.diagnose.watch import Watch
 from downslope.training import by_name
 
@@ -92,6 +92,7 @@ class Run:
         self.random = torch.get_rng_state()
         self.seconds = self.processor = self.report = self.forks = self.said = 0.0
         self.seen: Watch | None = None
+        self.told = False  # of backward passes, where it does not rest
         if watched:
             self._timed(self._watch)
             self._leave()
@@ -101,7 +102,8 @@ class Run:
         """So many more steps, and with the last ones all that comes after."""
         if self.seen is not None:
             self.seen._follower.guard.budget.away(time.perf_counter() - self.left)
-            follow(self.seen._follower)
+            if self.told:
+                follow(self.seen._follower)
         torch.set_rng_state(self.random)
         self._timed(lambda: self._steps(steps))
         self.random = torch.get_rng_state()
@@ -128,6 +130,7 @@ class Run:
     def _leave(self) -> None:
         """While the other loop runs nothing of the watch is in it."""
         assert self.seen is not None
+        self.told = follows(self.seen._follower)
         leave(self.seen._follower)
 
     def _end(self) -> None:

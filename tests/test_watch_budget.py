@@ -151,6 +151,7 @@ def hooks(model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, int,
 
 def test_a_step_is_told_of_at_as_few_places_as_it_needs() -> None:
     model, optimizer, batch = small()
+    before = torch.autograd.backward
     with downslope.watch(model, optimizer, budget=0.02) as seen:
         assert hooks(model, optimizer) == (1, 1, 1, 1) and seen._follower.hooks._level == LOOK
         resting(seen, 0)
@@ -160,16 +161,42 @@ def test_a_step_is_told_of_at_as_few_places_as_it_needs() -> None:
         seen._follower.hooks._dear = lambda: True  # type: ignore[method-assign]
         step(model, optimizer, batch)
         assert hooks(model, optimizer) == (0, 0, 0, 1) and seen._follower.hooks._level == REST
+        assert torch.autograd.backward is before
         for _ in range(19):
             step(model, optimizer, batch)
         assert all(map(math.isnan, seen.signals.loss[2:])) and seen.signals.steps == 21
         resting(seen, 0)
         step(model, optimizer, batch)  # the last of the rest
         assert hooks(model, optimizer) == (1, 0, 0, 1)
+        assert torch.autograd.backward is not before
         value = step(model, optimizer, batch)
         assert seen.signals.loss[-1] == pytest.approx(value)
         assert seen._follower.guard.budget.count == seen.signals.steps
     assert hooks(model, optimizer) == (0, 0, 0, 0)
+
+
+def test_backward_is_followed_beside_others_who_follow_it() -> None:
+    model, optimizer, batch = small()
+    original, calls = torch.autograd.backward, []
+
+    def around(what: Any) -> Any:
+        return lambda *args, **kwargs: calls.append(1) or what(*args, **kwargs)
+
+    try:
+        with downslope.watch(model, optimizer, budget=0.02) as seen:
+            seen._follower.hooks._dear = lambda: True  # type: ignore[method-assign]
+            torch.autograd.backward = around(torch.autograd.backward)
+            for rests in (20, 0, 20, 0):
+                resting(seen, rests)
+                for _ in range(20):
+                    step(model, optimizer, batch)
+            assert len(calls) == 80 and math.isfinite(seen.signals.loss[-1])
+    finally:
+        torch.autograd.backward = original
+    with downslope.watch(model, optimizer, budget=0.02) as seen:
+        step(model, optimizer, batch)
+        assert math.isfinite(seen.signals.loss[-1])
+    assert torch.autograd.backward is original
 
 
 def test_a_watch_that_is_closed_in_a_rest_leaves_nothing() -> None:
@@ -217,12 +244,17 @@ def test_steps_that_a_scaler_leaves_out_end_a_rest() -> None:
     model, optimizer, (x, y) = small()
     with downslope.watch(model, optimizer, budget=0.02) as seen:
         for _ in range(3):
-            step(model, optimizer, (x, y))
+            optimizer.zero_grad()
+            (F.cross_entropy(model(x), y) * 2.0**16).backward()
+            for p in model.parameters():
+                p.grad /= 2.0**16
+            optimizer.step()
+        seen._follower.hooks.unseen = (0.0, 1.0, 1.0)  # the dearest hooks stay all the same
         resting(seen, 64)
         step(model, optimizer, (x, y))
         for _ in range(40):  # gradients overflow each time, and the scaler takes no step
             optimizer.zero_grad()
-            (F.cross_entropy(model(x), y) * math.inf).backward()
+            (F.cross_entropy(model(x), y) * 2.0**130).backward()
         assert seen._follower.guard.resting == 0
         found = seen.signals.not_finite
     assert found is not None

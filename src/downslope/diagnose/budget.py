@@ -9,7 +9,7 @@ from dataclasses import dataclass
 GRACE, FIRST, EARLY, REPAID = 0.1, 0.015, 0.04, 10.0
 """On credit at the start, when most goes wrong: FIRST seconds and a part EARLY of the loop's, GRACE seconds at most;
 paid back by the time that the loop has taken REPAID seconds."""
-END, KEPT = 0.03, 0.15
+END, KEPT = 0.05, 0.25
 """Seconds that are kept back for the report at the end, and the part of the budget that they are at most."""
 LONGEST = 64
 """Steps that are rested in one go at most."""

@@ -18,7 +18,7 @@ from ..optim.sharding import is_shared, local
 from .guard import Guard
 from .hooks import FOLLOW, Hooks
 from .parts import Parts, is_flat, needs_others, with_own_batches
-from .probes import backward, batch, graph, losses, norms, parameters
+from .probes import batch, graph, losses, norms, parameters
 from .probes.around import Around
 from .probes.batch import Batch
 from .probes.hook import Hook
@@ -84,7 +84,6 @@ class Follower:
         self._stepped = self.guard.timed(self._step_post)
         self._rested = self.guard.timed(self._awake, always=True)
         self.hooks = Hooks(self, loss)
-        backward.follow(self)
         self.guard.budget.begin(time.perf_counter() - began)
 
     def close(self) -> None:
@@ -97,7 +96,6 @@ class Follower:
         if self.parts is not None:
             self.parts.detach()
         self.hooks.remove()
-        backward.leave(self)
 
     # ---- what the user tells
 
@@ -192,7 +190,10 @@ class Follower:
         if not _is_loss(root) or is_shared(root):  # its number may take a collective
             return
         self._went = False
-        value = root.item() / losses.scale(root)
+        scale = losses.scale(root)
+        value = root.item() / scale
+        if scale != 1.0:
+            self.hooks.scaled = True
         self._values.append(value)
         s.counts["steps_in_evaluation"] += not self._mode
         if not self._structure:
@@ -302,7 +303,7 @@ class Follower:
         s.lr.append(s.lr[-1])
         s.batch.append(0)
         self._backwards = 0
-        if not guard.resting or self._together():
+        if not guard.resting or (self.parts is not None and self._together()):
             self._rested()
 
     def _awake(self) -> None:

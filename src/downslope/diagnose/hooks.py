@@ -1,7 +1,7 @@
 """Where a watch is told of a step: at as few places as the step needs, since each costs time in every step.
 
-A step that rests is told of when the optimizer has stepped and when backward begins; one that is followed also when the
-model is called; one that a probe looks at also when the model is through and when the optimizer begins."""
+A step that rests is told of when the optimizer has stepped; one that is followed also when the model is called and
+around backward; one that a probe looks at also when the model is through and when the optimizer begins."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from .probes import backward
 from .probes.hook import Hook
 from .probes.layers import compiled
 
@@ -26,7 +27,7 @@ COLD = 6.0
 Measured on the digits CNN, by runs with one hook that does nothing."""
 SOON, DEAR = 8, 0.05
 """In a rest of so many steps the model's hook is taken away, if it costs such a part of the budget. Where it stays, the
-watch knows of every time that the model is scored."""
+watch knows of every time that the model is scored, and of steps that a scaler leaves out."""
 
 
 class Hooks:
@@ -38,6 +39,7 @@ class Hooks:
         steps = Hook(timed(follower.step_pre))
         self._places: tuple[tuple[int, Callable[[], Any]], ...] = (
             (FOLLOW, lambda: model.register_forward_pre_hook(called, with_kwargs=True)),
+            (FOLLOW, lambda: backward.follow(follower)),
             (LOOK, lambda: model.register_forward_hook(through)),
             (LOOK, lambda: optimizer.register_step_pre_hook(steps)),
         )
@@ -46,6 +48,7 @@ class Hooks:
         if loss is not None:
             self._fixed.append(loss.register_forward_hook(Hook(timed(follower.criterion, always=True))))
         self._guard, self._stay, self._level = follower.guard, compiled(model), REST
+        self.scaled = False  # there is a scaler, which may leave out steps for ever: then backward tells
         call, hook = dispatch()
         self.unseen = tuple(COLD * seconds for seconds in (2 * hook, 4 * hook + call, 6 * hook + call))
         """Seconds that a step of each level costs outside of what is timed."""
@@ -68,7 +71,7 @@ class Hooks:
     def _dear(self) -> bool:
         """Does the model's hook cost a good part of the budget?"""
         budget = self._guard.budget
-        return self.unseen[FOLLOW] - self.unseen[REST] > DEAR * budget.allowed * budget.seconds
+        return not self.scaled and self.unseen[FOLLOW] - self.unseen[REST] > DEAR * budget.allowed * budget.seconds
 
     def told(self, level: int) -> None:
         """Be told of what a step of this level needs, and of no more."""
