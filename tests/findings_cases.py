@@ -215,6 +215,11 @@ def shuffled(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tens
     return x, y[torch.randperm(len(y), generator=torch.Generator().manual_seed(3))]
 
 
+def shuffled_halves(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    return x, (y >= 5).long()[torch.randperm(len(y), generator=generator)]
+
+
 def noisy(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """With some wrong labels, too many of which are learned by heart."""
     return x, torch.where(torch.arange(len(y)) % 4 == 0, (y * 3 + 1) % 10, y)
@@ -598,19 +603,33 @@ SICK = [
     ),
     Case("class 3 counts a thousand times", "one-class", optimizer=sgd(0.01), loss=class_3_counts(1000.0)),
     Case(
-        "a noisy line, 8 samples",
+        "a noisy line, 4 samples",
         "batch-too-small",
         line,
-        sgd(0.015, 0.0),
+        sgd(0.006, 0.0),
         prepare=noisy_line,
         loss=F.mse_loss,
-        batch=8,
-        epochs=1,
+        batch=4,
+        epochs=2,
     ),
+    # seen when the run is made again
+    Case("adam 0.1, ends low", "lr-too-high", optimizer=adam(0.1)),
+    Case("adam 3e-4", "lr-too-low", optimizer=adam(3e-4), epochs=5),
+    Case(
+        "sixty rows, a quarter of them wrong",
+        "overfitting",
+        optimizer=adam(3e-3),
+        prepare=noisy,
+        rows=60,
+        epochs=120,
+        batch=30,
+    ),
+    Case("two shuffled classes", "labels-unlearnable", mlp, adam(3e-3), prepare=shuffled_halves),
 ]
 
 HEALTHY = [
     Case("mlp adam", None),
+    Case("mlp adam 1e-2", None, optimizer=adam(1e-2)),
     Case("mlp sgd", None, optimizer=sgd(0.05)),
     Case("mlp adamw 1e-2", None, optimizer=adamw(1e-2)),
     Case("mlp long", None, epochs=40),
@@ -669,7 +688,7 @@ HEALTHY = [
     Case("linear model", None, lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), adam(3e-3), epochs=15),
     Case("dropout", None, lambda: nn.Sequential(mlp(), nn.Identity()), adam(1e-3)),
     Case("batch norm momentum 0.01", None, batchnorm_momentum(0.05), epochs=10),
-    Case("sines with their own start", None, lambda: siren(True), adam(1e-4)),
+    Case("sines with their own start", None, lambda: siren(True), adam(2e-4)),
     Case("sines that have only begun", None, lambda: siren(True), adam(1e-4), epochs=1),
     Case("sines by hand that have only begun", None, ByHand, adam(1e-4), epochs=1),
     Case(

@@ -104,7 +104,7 @@ HELPS = {
     "not zeroed, sgd": "with zero_grad", "softmax twice, cnn": "without the first", "constant weights": "He or Xavier",
     "head alone by mistake": "with all parameters", "raw inputs, sgd": "with normalised inputs", "sorted": "mixed over",
     "maximised": "minimised", "adam 1e-6": "lr x 10", "dead relus": "He or Xavier",
-    "a noisy line, 8 samples": "8 batches at once", "deep sigmoid": "ReLUs with He's start",
+    "a noisy line, 4 samples": "8 batches at once", "deep sigmoid": "ReLUs with He's start",
 }  # fmt: skip
 
 

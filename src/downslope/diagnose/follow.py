@@ -186,6 +186,7 @@ class Follower:
             self._skipped += self._backwards > 0
             self._values, self._backwards, self.ring.pending = [], 0, []
         self._backwards += 1
+        s.counts["backwards"] += 1
         root = roots[0] if len(roots) == 1 else next(filter(_is_loss, roots), None)
         if not _is_loss(root) or is_shared(root):  # its number may take a collective
             return
@@ -226,7 +227,7 @@ class Follower:
         if known is None:
             self.ring.lose()
             return
-        self.trial.keep(known)
+        self.trial.keep(known, self._mode)
         if self.ring.live:
             self.ring.pending.append(known)
 

@@ -43,7 +43,7 @@ def run(
 
     The originals are not touched; costs a copy of the model and of the optimizer's states."""
     twin, own = copy.deepcopy((model, optimizer))
-    own = _changed(twin, own, change)
+    own = changed(twin, own, change)
     if change.edit is not None:
         change.edit(twin, own)
     with _clipped(own, change.max_norm):
@@ -53,7 +53,8 @@ def run(
     return twin
 
 
-def _changed(model: nn.Module, optimizer: torch.optim.Optimizer, change: Change) -> torch.optim.Optimizer:
+def changed(model: nn.Module, optimizer: torch.optim.Optimizer, change: Change) -> torch.optim.Optimizer:
+    """A fork's optimizer with the change's settings."""
     if change.optimizer is not None:
         return change.optimizer(model)
     kind = type(optimizer).__name__

@@ -77,7 +77,7 @@ def _once(f: Finding, trial: Trial, s: Signals) -> Verdict | None:
     """The loss of the scores is that of the logarithm of what came out of softmax."""
     if not trial.ready:
         return None
-    kept = list(trial.batches)
+    kept = trial.recent
     mended = lambda m, o, batch: take(m, o, [batch], trial.clip, loss=_of_probabilities)  # noqa: E731
     score = lambda m: score_of(m, kept, _of_probabilities)  # noqa: E731
     return trial.compare([Change("without the first", step=mended)], start=True, score=score)
@@ -150,7 +150,7 @@ def _given(f: Finding, trial: Trial, s: Signals) -> Verdict | None:
 def _normalised(f: Finding, trial: Trial, s: Signals) -> Verdict | None:
     if not trial.ready or not trial.batches[0].tensors[0].is_floating_point():
         return None
-    kept = list(trial.batches)
+    kept = trial.recent
     first = [batch.tensors[0].detach().float() for batch in kept]
     every = torch.cat(first) if len({t.shape[1:] for t in first}) == 1 else first[0]
     axes = [i for i in range(every.ndim) if i != 1]
@@ -171,7 +171,7 @@ def _mixed(f: Finding, trial: Trial, s: Signals) -> Verdict | None:
     """The batches that are kept, their samples dealt out anew."""
     if not trial.ready:
         return None
-    whole = joined(list(trial.batches))
+    whole = joined(trial.recent)
     if whole is None:
         return None
     size, count = trial.batches[0].samples, whole.samples
@@ -198,7 +198,7 @@ def at_once(trial: Trial, *more: Change) -> Verdict | None:
     Trained on two of three batches that are kept and scored on the third, so that nothing is gained by heart."""
     if not trial.ready:
         return None
-    kept = list(trial.batches)
+    kept = trial.recent
     train = [batch for i, batch in enumerate(kept) if i % 3]
     count = min(8, len(train))
 

@@ -71,6 +71,7 @@ class LossSeen:
     spread: float = math.nan  # variance of the values wanted
     mean: float = math.nan
     broadcast: bool = False
+    weights: tuple[float, ...] = ()  # of the classes in the loss, where it has any
 
 
 @dataclass
@@ -123,6 +124,7 @@ class Signals:
         self.norms: dict[str, deque[NormSeen]] = {}
         self.inputs: list[InputSeen] = []
         self.dead: dict[str, deque[Any]] = {}  # rows of a weight whose gradient was zero, of the last samples
+        self.alive: dict[str, int] = {}  # the last step at which most rows of a weight had a gradient
         self.validation: list[tuple[int, float]] = []
         self.recent: deque[dict[str, Any]] = deque(maxlen=32)  # the last steps, for a spike's post-mortem
         self.spikes: list[dict[str, Any]] = []
@@ -131,6 +133,7 @@ class Signals:
         self.counts: Counter[str] = Counter()
         self.not_finite: dict[str, Any] | None = None
         self.trial: Any = None  # forks a few runs with other learning rates: see probes/trial.py; None: cannot
+        self.again: Any = None  # makes the run again at other learning rates: see again.py; None: cannot
         self.at_once: Any = None  # forks with steps on several batches at once: see remedies.py; None: cannot
         self.edge: Any = None  # the curvature that the optimizer feels over its limit: see asked.py; None: cannot
         self.inquest: Any = None  # replays the spike of a step: see forensics.py; None: cannot
@@ -149,6 +152,8 @@ class Signals:
     def remember_dead(self, name: str, rows: Any) -> None:
         """Which rows of a weight got no gradient at this sample."""
         self.dead.setdefault(name, deque(maxlen=10)).append(rows)
+        if rows.mean() <= 0.5:
+            self.alive[name] = self.steps
 
     def clipped_to(self) -> float | None:
         """The norm that the loop clips gradients to before the step; None if it does not, or to no one bound."""

@@ -17,6 +17,7 @@ from torch import nn
 from ..errors import SettingError
 from ..optim.sharding import is_shared, local
 from . import asked, ending
+from .again import Again, Maker
 from .finding import Finding, Picture, Report
 from .follow import Follower
 from .forensics import inquire
@@ -65,6 +66,7 @@ class Watch:
         self._follower = Follower(_bare(model), optimizer, float(budget), loss)
         self.signals = self._follower.signals
         _open[optimizer] = weakref.ref(self._follower)
+        self._maker: Maker | None = None
         self.out = None if out is None else Path(out)
         self.scheduled = True  # perhaps, by one of torch's schedulers: some 40 ms to find out
         ending.expect(self)
@@ -93,11 +95,12 @@ class Watch:
         from .findings import FLAT, SYMPTOMS, judge
 
         seen, s = self._follower, self.signals
-        asks = (self._rates, self._inquest, self._edge, self._at_once)
-        s.trial, s.inquest, s.edge, s.at_once = asks if forks else (None, None, None, None)
+        asks = (self._rates, self._inquest, self._edge, self._at_once, self._again)
+        s.trial, s.inquest, s.edge, s.at_once, s.again = asks if forks else (None,) * len(asks)
         began, seen.guard.paused = time.perf_counter(), True
         seen.trial.answers.clear()
         seen.trial.left = math.inf if forks is True else float(forks)
+        self._maker = None
         seen.trial.clip, seen.trial.seconds = s.clipped_to(), seen.guard.budget.seconds
         try:
             self._state()
@@ -203,6 +206,16 @@ class Watch:
             return self._follower.trial.rates(factors)
         except Exception as error:
             self._follower.guard.note(f"forked runs failed ({type(error).__name__}: {error})")
+            return None
+
+    def _again(self, factors: tuple[float, ...], held: bool = False) -> Again | None:
+        seen, s = self._follower, self.signals
+        try:
+            if self._maker is None:
+                self._maker = Maker(seen.trial, s.lr, s.counts["backwards"] / max(1, s.counts["seen_backward"]))
+            return self._maker(factors, held)
+        except Exception as error:
+            seen.guard.note(f"the run was not made again ({type(error).__name__}: {error})")
             return None
 
     def _at_once(self) -> Verdict | None:

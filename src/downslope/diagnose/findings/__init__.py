@@ -90,10 +90,10 @@ SYMPTOMS: dict[str, Symptom] = {
     "stuck-large-gradients": Symptom("Stuck with large gradients", still.stuck, ("plateau", "one-class")),
     "plateau": Symptom("A plateau", still.plateau, ("one-class",)),
     "one-class": Symptom("One class is predicted for all", data.one_class),
-    "overfitting": Symptom("Overfitting", fit.over),
-    "underfitting": Symptom("Underfitting", fit.under, ("batch-too-small",)),
     "scheduler-never-stepped": Symptom("A scheduler that is never stepped", loop.never_stepped),
     "scheduler-before-optimizer": Symptom("The scheduler is stepped before the optimizer", loop.before_optimizer),
+    "overfitting": Symptom("Overfitting", fit.over),
+    "underfitting": Symptom("Underfitting", fit.under, ("batch-too-small",)),
     "loss-spikes": Symptom("Spikes in the loss", loss.spikes),
     "batch-too-small": Symptom("Batches are small against the gradient's noise", noise.judge),
 }
@@ -103,6 +103,10 @@ BY_LOSSES = ("loss-exploding", "not-finite", "overfitting", "loss-spikes")
 """What is judged by the losses alone."""
 FLAT = (*BY_LOSSES, "sorted-data", "same-batches", "softmax-twice", "wrong-loss", "one-class", "gradients-not-zeroed")
 """What is judged where the parameters that the model shows are not those of the graph: torch's first FSDP."""
+
+DIED = ("dead-relu", "saturated-units")
+KILLERS = ("labels-unlearnable", "underfitting", "loss-spikes")
+"""What may have cost units their slope on the way, if it was there before: then it is named first."""
 
 
 def judge(signals: Signals, of: Collection[str] = SYMPTOMS) -> tuple[list[Finding], list[str]]:
@@ -127,6 +131,18 @@ def judge(signals: Signals, of: Collection[str] = SYMPTOMS) -> tuple[list[Findin
                 found[at] = replace(found[at], alternatives=(*found[at].alternatives, f"{slug} came of it"))
             continue
         found.append(finding)
+        later = slug in DIED and finding.since_step
         for other in symptom.explains:
-            explained.setdefault(other, []).append(slug)
-    return found, notes
+            if not (later and other in KILLERS):
+                explained.setdefault(other, []).append(slug)
+    return _causes_first(found), notes
+
+
+def _causes_first(found: list[Finding]) -> list[Finding]:
+    """With units that died on the way behind what was there before they did."""
+
+    def before(a: Finding, b: Finding) -> bool:
+        return a.symptom in KILLERS and a.since_step is not None and a.since_step < (b.since_step or 0)
+
+    late = [f for f in found if f.symptom in DIED and any(before(other, f) for other in found)]
+    return [f for f in found if f not in late] + late

@@ -82,29 +82,41 @@ def sorted_data(s: Signals) -> Finding | None:
 
 
 def labels(s: Signals) -> Finding | None:
-    """Nothing to learn: updates are of a healthy size, gradients reach all, and the loss stays that of knowing nothing;
-    or what is learned by heart says nothing of the validation data."""
+    """The loss stays that of knowing nothing, or is learned by heart while the validation loss never comes below that;
+    and in runs made again samples that are held out are answered no better than by the commonest class."""
     nothing = s.ignorance()
     if s.kind() not in ("classes", "binary") or not nothing > 0.05 or s.steps < 100 or drowned(s):
         return None
-    scored = [x for x in s.validation if x[0] > 0.3 * s.steps]
+    scored = [v for at, v in s.validation if at > 0.3 * s.steps]
+    never = len(scored) >= 2 and len(s.validation) >= 3 and min(v for _, v in s.validation) > 0.98 * nothing
+    by_heart = never and s.end() < 0.97 * nothing and median(scored) > 1.01 * nothing
     blocks = s.blocks()
-    if len(scored) >= 2 and len(s.validation) >= 3:
-        # never better than knowing nothing, and worse as it is fitted
-        never = min(v for _, v in s.validation) > 0.98 * nothing
-        if never and s.end() < 0.97 * nothing and median(v for _, v in scored) > 1.01 * nothing:
-            return _labels(s, nothing, "what is learned of the training data says nothing of the validation data", 0.85)
-    late = [r for r in (ratio(x, s) for x in s.late()) if math.isfinite(r)]
-    trained = bool(late) and median(late) > MOVES and not _pulls(s)
-    if not trained or not blocks or min(blocks) < 0.93 * nothing or max(blocks[3:]) > 1.3 * nothing:
+    rests = bool(blocks) and min(blocks) > 0.93 * nothing and max(blocks[3:]) < 1.3 * nothing
+    moved = [r for r in (ratio(x, s) for x in s.samples) if math.isfinite(r)]
+    if not (by_heart or (rests and moved and max(median(moved[:30]), median(moved[-30:])) > MOVES)):
         return None
-    found = s.trial(START) if s.trial is not None else None
+    made = s.again((1.0, 0.1)) if s.again is not None else None
+    if made is not None:
+        made = s.again((10.0,)) if not by_heart else made
+        if any(_answered(s, *made.right(factor)) or made.held(factor) < 0.97 * nothing for factor in made.runs):
+            return None
+        return _labels(s, nothing, "samples that are held out are not answered better than by chance", 0.9)
+    if by_heart:
+        return _labels(s, nothing, "what is learned of the training data says nothing of the validation data", 0.85)
+    found = s.trial(START) if s.trial is not None and not _pulls(s) else None
     if found is None:
         return None
     best = min((min(o.losses) for o in found.outcomes), default=math.nan)
     if not best > 0.9 * nothing:
         return None
     return _labels(s, nothing, "no learning rate, 100 times lower to 10 times higher, does better", 0.7)
+
+
+def _answered(s: Signals, right: int, of: int) -> bool:
+    """More right answers than the commonest class alone would have, by three standard errors."""
+    wanted = s.wanted()
+    share = max(wanted.values()) / sum(wanted.values())
+    return right - share * of > 3 * math.sqrt(of * share * (1 - share)) if of else False
 
 
 def same_batches(s: Signals) -> Finding | None:
@@ -143,6 +155,7 @@ def _labels(s: Signals, nothing: float, evidence: str, sure: float) -> Finding:
         f"the loss is that of knowing nothing ({nothing:.3g}): {evidence}",
         "labels are shuffled against the inputs, or the inputs do not hold what is asked for",
         "look at single samples with their labels, just before the model; are inputs and labels shuffled alike?",
+        since_step=0,
         confidence=sure,
         evidence={"ignorance": nothing, "train": s.end(), "validation": [v for _, v in s.validation][-5:]},
     )
@@ -151,6 +164,34 @@ def _labels(s: Signals, nothing: float, evidence: str, sure: float) -> Finding:
 def _paid(s: Signals, wrong: float) -> bool:
     """Is the loss lower than so many wrong answers can be? A wrong answer costs ln 2 at least, in a plain mean."""
     return 0 <= s.end() < 0.8 * wrong * math.log(2)
+
+
+def _weighs(s: Signals, wanted: Counter[int]) -> int | None:
+    """The class that has nearly all of the loss's weight, weights times samples, and not nearly all of the samples."""
+    weights = s.losses[-1].weights
+    shares = {c: n * weights[c] for c, n in wanted.items() if c < len(weights)}
+    if len(shares) < 2 or not sum(shares.values()) > 0:
+        return None
+    most = max(shares, key=shares.__getitem__)
+    heavy = shares[most] / sum(shares.values()) > WEIGHS and wanted[most] / sum(wanted.values()) < 0.9
+    return most if heavy else None
+
+
+WEIGHS = 0.98
+
+
+def _weighed(s: Signals, heavy: int, said: Counter[int], wanted: Counter[int]) -> Finding:
+    share, is_ = said[heavy] / sum(said.values()), wanted[heavy] / sum(wanted.values())
+    return Finding(
+        "one-class",
+        f"class {heavy} is predicted for {share:.0%} of the samples and is the target of {is_:.0%}; in the loss it has "
+        "nearly all of the weight",
+        "class weights that leave the other classes none: the loss does not care what is said of them",
+        "class weights near total / (classes x count), or none",
+        since_step=0,
+        confidence=0.9,
+        evidence={"predicted": share, "wanted": is_, "weights": list(s.losses[-1].weights), "paid": True},
+    )
 
 
 def one_class(s: Signals) -> Finding | None:
@@ -164,6 +205,9 @@ def one_class(s: Signals) -> Finding | None:
     if len(wanted) < 2 or sum(said.values()) < 100:
         return None
     most = said.most_common(1)[0][1] / sum(said.values())
+    heavy = _weighs(s, wanted)
+    if heavy is not None and said[heavy] > 2 * wanted[heavy]:
+        return _weighed(s, heavy, said, wanted)
     # knowing nothing says the commonest class, too: it is the loss's standing still that makes it a finding
     if most < (0.97 if share < 0.6 else 0.999) or (share > 0.6 and s.end() < 0.97 * s.start()) or share > 0.98:
         return None

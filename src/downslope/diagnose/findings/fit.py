@@ -57,7 +57,7 @@ def drowned(s: Signals) -> bool:
     return bool(found) and median(found) < 0.3
 
 
-FLAT = 0.03
+FLAT = 0.05
 HIGH = 0.5
 
 
@@ -73,8 +73,13 @@ def under(s: Signals) -> Finding | None:
         return None
     if abs(s.validation[-1][1] - end) > 0.1 * nothing:
         return None
-    found = s.trial((0.1, 10.0)) if s.trial is not None else None
-    if found is None or any(min(o.losses) < end - 0.15 * nothing for o in found.outcomes):
+    made = s.again((1.0, 0.1, 10.0)) if s.again is not None else None
+    if made is not None:
+        best = min(made.trained(factor) for factor in made.runs)
+    else:
+        found = s.trial((0.1, 10.0)) if s.trial is not None else None
+        best = min((min(o.losses) for o in found.outcomes), default=math.nan) if found is not None else math.nan
+    if not best >= end - 0.15 * nothing:
         return None
     return Finding(
         "underfitting",

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 import numpy as np
 
+from ..again import LEAST, Again
 from ..finding import Finding
 from ..signals import Sample, Signals
+from . import noise
 from .loss import sharp
+from .still import plateau, stuck
 
 LARGE = 0.03
 """Update over weight, in the median of the weight matrices. cs231n's rule of thumb is 1e-3, healthy runs pass 1e-2 at
 their start; only with a loss that goes nowhere does it count."""
+MOVES = 0.01
+"""The largest from which the run is made again at lower rates, which tells."""
 EDGE = 1.5
 """The curvature that the optimizer feels over its own limit. Full-batch descent hovers at 1 in health."""
 CREEPS = 1e-3
@@ -24,6 +30,11 @@ SLOW = 5e-3
 LONG = 100
 """Steps of a run that a fork of 40 from the same start is not to beat by a quarter."""
 LOWER = ("start", 0.001, 0.01, 0.1)
+LOST = 0.08
+"""Of the way down that a lower rate gives back when the run is made again. Healthy runs, those at the highest rate that
+does well among them, lose 0.05 at most, runs at five times that rate mostly 0.1 and more."""
+HIGHER, THREE = 0.4, 0.15
+"""The same for rates 10 and 3 times higher. At a third of a good rate runs lose up to 0.35, at a tenth 0.5 and more."""
 LINEAR = 6.0
 """A rate 10 times higher falls at least so many times as far: the run is still in a straight line from its start."""
 
@@ -38,48 +49,90 @@ def ratio(sample: Sample, s: Signals) -> float:
     return float(median(found)) if found else math.nan
 
 
-def too_high(s: Signals) -> Finding | None:
-    """Steps are a large part of the weights, or gradients turn around, and the loss goes nowhere, up, or up again after
-    it was low; and a lower rate from the same start, or from here, does better.
+@dataclass(frozen=True)
+class Course:
+    """How a run went, as far as its rate may be the cause."""
 
-    A fork from the start takes 40 steps. That it beats a run of hundreds needs a reason; a healthy run has none."""
-    start, end, blocks = s.start(), s.end(), s.blocks()
-    if s.steps < 5 or not s.samples or s.facts.get("maximize") or start < 0:
+    start: float
+    end: float
+    blocks: list[float]
+    largest: float  # update over weight, of any step that was looked at
+    usual: float  # of the late ones, in the median
+    turning: bool  # gradients oppose each other from step to step
+    blown: bool  # not finite, or well above its start
+    lost: bool  # blown, or near its start
+    fallen: bool  # thrown back from where it was
+    slow: bool  # high for its length
+    rests: bool  # without much of a gain in its last half
+
+    @classmethod
+    def of(cls, s: Signals) -> Course:
+        start, end, blocks = s.start(), s.end(), s.blocks()
+        early = [r for r in (ratio(x, s) for x in s.samples[:30]) if math.isfinite(r)]
+        late = [r for r in (ratio(x, s) for x in s.late()) if math.isfinite(r)]
+        cosines = [d / math.sqrt(a * b) for _, _, d, a, b in s.dots if 0 < a * b < math.inf]
+        bad = s.not_finite is not None and not s.not_finite.get("inputs")  # of bad inputs no rate is the cause
+        blown = bad or end > 1.2 * start
+        return cls(
+            start,
+            end,
+            blocks,
+            largest=max(early + late, default=math.nan),
+            usual=median(late) if late else math.nan,
+            turning=len(cosines) >= 3 and median(cosines) < -0.3,
+            blown=blown,
+            lost=blown or not end < 0.85 * start,
+            fallen=_fallen_back(s),
+            slow=s.steps >= LONG and end > 0.3 * start and not sharp(s),  # after a spike, the spike is to be explained
+            rests=s.steps >= 100 and bool(blocks) and blocks[5] - blocks[-1] < 0.1 * start and end > 0.05 * start,
+        )
+
+
+def too_high(s: Signals) -> Finding | None:
+    """A lower rate does better: in the run made again; or, where that cannot be, in short forks, of a run whose steps
+    are a large part of the weights, or turn around, and whose loss goes nowhere, up, or up again after it was low."""
+    if s.steps < 5 or not s.samples or s.facts.get("maximize") or s.start() < 0:
         return None
-    early = [r for r in (ratio(x, s) for x in s.samples[:30]) if math.isfinite(r)]
-    late = [r for r in (ratio(x, s) for x in s.late()) if math.isfinite(r)]
-    largest, usual = max(early + late, default=math.nan), median(late) if late else math.nan
-    cosines = [d / math.sqrt(a * b) for _, _, d, a, b in s.dots if 0 < a * b < math.inf]
-    turning = len(cosines) >= 3 and median(cosines) < -0.3
-    bad = s.not_finite is not None and not s.not_finite.get("inputs")  # of bad inputs no rate is the cause
-    blown = bad or end > 1.2 * start
-    lost = blown or not end < 0.85 * start
-    fallen = _fallen_back(s)
-    slow = s.steps >= LONG and end > 0.3 * start and not sharp(s)  # after a spike, the spike is to be explained
-    rests = s.steps >= 100 and bool(blocks) and blocks[5] - blocks[-1] < 0.1 * start and end > 0.05 * start
+    c = Course.of(s)
+    made = _lower(s, bad=c.lost or c.slow) if c.largest > MOVES or c.turning else None
+    if made is None:
+        return _by_forks(s, c)
+    thrown = c.blown or c.fallen  # by chance, perhaps, which need not come again
+    if math.isnan(_regained(made)):
+        return None if made.whole and not thrown else _by_forks(s, c)
+    if not thrown and (stuck(s) is not None or noise.judge(s) is not None):
+        return None  # a lower rate helps there, too; the walls of a valley and the noise of batches say why
+    factor = _lowest(made)
+    return _high(s, c, _told(made, factor), factor)
+
+
+def _by_forks(s: Signals, c: Course) -> Finding | None:
+    """A fork from the start takes 40 steps. That it beats a run of hundreds needs a reason; a healthy run has none."""
     share = math.nan
-    if not ((lost or fallen or slow) and (largest > LARGE or turning)) and not (rests and (usual > LARGE or turning)):
-        share = s.edge() if rests and s.edge is not None else math.nan
+    large = (c.lost or c.fallen or c.slow) and (c.largest > LARGE or c.turning)
+    if not large and not (c.rests and (c.usual > LARGE or c.turning)):
+        share = s.edge() if c.rests and s.edge is not None else math.nan
         if not share > EDGE:
             return None
+    start, slow = c.start, c.slow
     found = _asked(s, LOWER)
     best = _best(found)
-    low = min(end, start) if math.isfinite(end) else start
+    low = min(c.end, start) if math.isfinite(c.end) else start
     own = s.facts.get("own_loss", True)
     if not own and found is not None:  # losses of forks are other ones: compared among themselves alone
         start, low, slow = found.start, 0.85 * found.start, False
     sure = best is not None and (
-        (blown and best[1] < 1.1 * start)
-        or (lost and best[1] < 0.95 * min(low, _nan_to(s.ignorance(), low)))
-        or (slow and best[1] < 0.75 * end)
+        (c.blown and best[1] < 1.1 * start)
+        or (c.lost and best[1] < 0.95 * min(low, _nan_to(s.ignorance(), low)))
+        or (slow and best[1] < 0.75 * c.end)
     )
     tried = factor = None
-    if sure and best is not None:
+    if sure and best is not None and found is not None:
         factor, loss = best
         tried = (
-            f"from the same start, lr x {factor:g} came to {loss:.3g} in {found.steps} steps; the run is at {end:.3g}"
+            f"from the same start, lr x {factor:g} came to {loss:.3g} in {found.steps} steps; the run is at {c.end:.3g}"
         )
-    elif rests and (usual > LARGE or turning or share > EDGE):
+    elif c.rests and (c.usual > LARGE or c.turning or share > EDGE):
         here = _asked(s, (0.01, 0.1))
         best = _best(here)
         if best is not None and best[1] < 0.5 * _own(here):
@@ -88,22 +141,25 @@ def too_high(s: Signals) -> Finding | None:
             tried = (
                 f"from here, lr x {factor:g} came to {loss:.3g} in {here.steps} steps, the rate as it is to {as_is:.3g}"
             )
-    if tried is None and not fallen and (found is not None or not (lost or rests)):
+    if tried is None and not c.fallen and (found is not None or not (c.lost or c.rests)):
         return None
-    if tried is None and not (blown or fallen or largest > LARGE or share > EDGE):
+    if tried is None and not (c.blown or c.fallen or c.largest > LARGE or share > EDGE):
         return None  # opposite gradients alone, of steps that are no part of the weights, where nothing can be tried
+    return _high(s, c, tried, factor, share)
+
+
+def _high(s: Signals, c: Course, tried: str | None, factor: float | None, share: float = math.nan) -> Finding:
     how = (
         "opposite gradients from step to step"
-        if turning
-        else f"updates of {np.nanmax([largest, usual]):.1g} of the weights"
+        if c.turning
+        else f"updates of {np.nanmax([c.largest, c.usual]):.1g} of the weights"
     )
     if share > EDGE:
         how = f"a curvature {share:.2g} times what the optimizer is stable at"
-    start = s.start()
-    came = f"the loss went from {start:.3g} to {end:.3g}"
-    if fallen and tried is None:
-        back = max(_after_low(blocks))
-        came = f"the loss had come from {start:.3g} to {min(blocks):.3g} and was thrown back to {back:.3g}"
+    came = f"the loss went from {c.start:.3g} to {c.end:.3g}"
+    if c.fallen and tried is None:
+        back = max(_after_low(c.blocks))
+        came = f"the loss had come from {c.start:.3g} to {min(c.blocks):.3g} and was thrown back to {back:.3g}"
     return Finding(
         "lr-too-high",
         f"the learning rate ({max(s.lr):.3g}) is too high: {came}, with {how}",
@@ -117,6 +173,40 @@ def too_high(s: Signals) -> Finding | None:
             "loss": list(s.loss)[:300],
         },
         tried=tried,
+    )
+
+
+def _lower(s: Signals, bad: bool) -> Again | None:
+    """The run made again at lower rates; at far lower ones where it went badly and none of the first does better."""
+    if s.again is None or s.steps < LEAST:
+        return None
+    made: Again | None = s.again((1.0, 0.3, 0.1))
+    if made is not None and bad and math.isnan(_regained(made)):
+        made = s.again((0.03, 0.01))
+    return made
+
+
+def _lowest(made: Again) -> float:
+    """The lower rate that comes lowest."""
+    return min((factor for factor in made.runs if factor < 1), key=made.held)
+
+
+def _regained(made: Again) -> float:
+    """What the best of the lower rates gains, if that is enough to call the run's too high; else nan.
+
+    What only generalises better, by having come less far in its training, shows the same where the run's own rate was
+    at its best: that is overfitting, and no matter of the rate."""
+    best = _lowest(made)
+    gained = made.gain(best)
+    if made.trained(best) > made.trained(1.0) and not made.gain(best, early=True) > LOST:
+        return math.nan
+    return gained if gained > LOST else math.nan
+
+
+def _told(made: Again, factor: float) -> str:
+    return (
+        f"made again from the same start on samples of its batches, lr x {factor:g} came to {made.held(factor):.3g} "
+        f"on those held out, the rate as it is to {made.held(1.0):.3g}, in {made.steps} steps each"
     )
 
 
@@ -135,7 +225,7 @@ def too_low(s: Signals) -> Finding | None:
     usual = [r for r in (ratio(x, s) for x in s.late()) if math.isfinite(r)]
     if not usual or median(usual) > SLOW:
         return None
-    said = _ended(s, top) if s.lr[-1] < 0.5 * top else _from_here(s, median(usual)) or _from_start(s)
+    said = _ended(s, top) if s.lr[-1] < 0.5 * top else _from_here(s, median(usual)) or _made_again(s) or _from_start(s)
     if said is None:
         return None
     cause, lr, tried, sure = said
@@ -186,9 +276,32 @@ def _from_start(s: Signals) -> Low | None:
     return SHORT, s.lr[-1] * factor, tried, 0.85
 
 
+def _made_again(s: Signals) -> Low | None:
+    made = s.again((1.0, 3.0, 10.0)) if s.again is not None and s.steps >= LONG else None
+    if made is None or not made.whole or plateau(s) is not None:  # there a higher rate only leaves the flat earlier
+        return None
+    three, ten = made.gain(3.0), made.gain(10.0)
+    if not max(_nan_to(three, 0.0), _nan_to(ten, 0.0)) > HIGHER or not three > THREE:
+        return None
+    factor = 10.0 if made.held(10.0) < made.held(3.0) else 3.0
+    return SHORT, s.lr[-1] * factor, _told(made, factor), 0.9
+
+
+ENDED = "the schedule was at its end before the run was: it counts epochs and is called in each step"
+
+
 def _ended(s: Signals, top: float) -> Low | None:
     """The rate fell to a hundredth within the first half, with the loss still high."""
-    if s.steps < LONG or s.lr[s.steps // 2] > 0.01 * top or not s.facts.get("own_loss", True):
+    if s.steps < LONG or s.lr[s.steps // 2] > 0.01 * top:
+        return None
+    made, high = (None, None) if s.again is None else (s.again((1.0,)), s.again((1.0,), True))
+    if made is not None and high is not None and made.whole:
+        own, best = made.held(1.0), high.held(1.0)
+        if not own - best > HIGHER * (made.start - best):
+            return None
+        tried = f"made again with lr {top:.2g} held it came to {best:.3g} on samples held out, as it was to {own:.3g}"
+        return ENDED, top, tried, 0.9
+    if not s.facts.get("own_loss", True):
         return None
     found = _asked(s, ("start", 0.3))
     own = _own(found)
@@ -197,12 +310,7 @@ def _ended(s: Signals, top: float) -> Low | None:
     tried = (
         f"from the same start, lr {top:.2g} held came to {own:.3g} in {found.steps} steps; the run is at {s.end():.3g}"
     )
-    return (
-        "the schedule was at its end before the run was: it counts epochs and is called in each step",
-        top,
-        tried,
-        0.85,
-    )
+    return ENDED, top, tried, 0.85
 
 
 def _after_low(blocks: list[float]) -> list[float]:

@@ -18,7 +18,8 @@ def _flat(s: Signals) -> tuple[float, float] | None:
     level = median(last)
     error = s.noise() / math.sqrt(max(1, s.steps // 10))
     fall = median(last[:2]) - median(last[-2:])
-    if fall > max(0.02 * level, 2 * error) or level < 0.6 * s.start():
+    known = level < 0.5 * s.ignorance()  # weights that were trained before have little left to gain
+    if fall > max(0.02 * level, 2 * error) or level < 0.6 * s.start() or known:
         return None
     return level, s.start()
 

@@ -34,6 +34,7 @@ def dead(s: Signals) -> Finding | None:
         f"{max(found.values()):.0%} of the units of {listed(list(found))} are dead: below zero for every sample",
         "a step that was too large, or a bias far below zero, has pushed them where ReLU has no slope",
         "lower the learning rate or warm it up, start biases at zero; or LeakyReLU, GELU",
+        since_step=min(s.alive.get(name, -1) + 1 for name in found),
         confidence=0.9,
         evidence={"share": found},
     )
@@ -57,6 +58,13 @@ def saturated(s: Signals) -> Finding | None:
         f"{max(found.values()):.0%} of the values after {listed(list(found))} are saturated",
         "weights or inputs too large push the activation to where its slope is gone",
         "normalise the inputs, start with smaller weights (Xavier), put a norm before the activation",
+        since_step=min(_since(s, name) for name in found),
         confidence=0.9,
         evidence={"share": found},
     )
+
+
+def _since(s: Signals, name: str) -> int:
+    """The step after the last sample in which most values of a layer had a slope; 0 if there was none."""
+    free = [step for step, layers in s.layers if name in layers and layers[name].flat <= SATURATED]
+    return free[-1] + 1 if free else 0

@@ -68,6 +68,7 @@ class Known(Batch):
     dim: int = 1
     place: int = 0  # of the scores, among the tensors that the model gives
     value: float = math.nan  # what backward began from
+    each: int = 1  # targets of one sample, one behind the other
 
     def scores(self, model: nn.Module, exact: bool = False) -> torch.Tensor:
         """What the loss is taken of."""
@@ -75,16 +76,17 @@ class Known(Batch):
 
     def rows(self, places: list[int]) -> Known | None:
         """Some of its samples; None where tensors do not have samples as rows."""
-        size = self.samples
-        if any(t.ndim == 0 or len(t) != size for t in [*self.tensors, self.targets]):
+        size, targets = self.samples, self.targets
+        if any(t.ndim == 0 or len(t) != size for t in self.tensors) or len(targets) != size * self.each:
             return None
         take = lambda value: mapped(value, lambda t: t[places])  # noqa: E731
-        return replace(self, args=take(self.args), kwargs=take(self.kwargs), targets=self.targets[places])
+        own = targets[places] if self.each == 1 else targets.unflatten(0, (size, self.each))[places].flatten(0, 1)
+        return replace(self, args=take(self.args), kwargs=take(self.kwargs), targets=own)
 
 
 def joined(batches: list[Known]) -> Known | None:
     """All samples of some batches in one; None where tensors do not have samples as rows."""
-    shapes = {tuple(t.shape[1:] for t in (*b.tensors, b.targets)) for b in batches}
+    shapes = {(b.each, *(t.shape[1:] for t in (*b.tensors, b.targets))) for b in batches}
     if len(shapes) > 1 or any(b.rows([0]) is None for b in batches):
         return None
     held = iter(torch.cat(parts) for parts in zip(*(b.tensors for b in batches)))

@@ -17,6 +17,7 @@ from .graph import FOLLOWS, PASS, short
 
 NEAR = 40  # nodes from the root among which the loss is looked for
 ROWS = 512
+WEIGHED = 1000  # classes beyond which their weights are not kept
 MANY = 100_000  # classes beyond which nothing is counted
 
 
@@ -30,6 +31,7 @@ class Found:
     targets: torch.Tensor | None
     before: tuple[str, ...]
     dim: int = 1
+    weight: torch.Tensor | None = None  # of the classes
 
 
 VALUES = {"MseLoss": "values", "L1Loss": "absolute", "SmoothL1Loss": "absolute", "HuberLoss": "absolute"}
@@ -69,8 +71,8 @@ def find(root: torch.Tensor) -> Found | None:
         shape = scores.shape[:dim] + scores.shape[dim:][1:]
         if targets.numel() == shape.numel():  # of three dimensions torch makes four, in the targets as well
             targets = targets.reshape(shape)
-        return Found("classes", node, scores, targets, _before(source), dim)
-    return Found("likelihood", node, node._saved_self, node._saved_target, names)
+        return Found("classes", node, scores, targets, _before(source), dim, node._saved_weight)
+    return Found("likelihood", node, node._saved_self, node._saved_target, names, weight=node._saved_weight)
 
 
 def _source(node: Any) -> Any:
@@ -125,6 +127,8 @@ def _thin(tensor: torch.Tensor) -> bool:
 
 def _classes(got: LossSeen, scores: torch.Tensor, targets: torch.Tensor, found: Found, samples: int) -> None:
     got.classes = scores.shape[found.dim]
+    if found.weight is not None:
+        got.weights = tuple(found.weight.detach().tolist()) if got.classes <= WEIGHED else ()
     if got.classes > MANY or scores.ndim == 1:
         return
     rows = scores.movedim(found.dim, -1).reshape(-1, got.classes)

@@ -20,6 +20,7 @@ from ..forks import Change, Step
 from ..whatif import Score, Verdict, learning_rates, what_if
 from .batch import Batch, Known, tensors
 from .losses import Found
+from .parameters import rate
 
 LOSSES = {
     "classes": lambda out, y, dim: F.cross_entropy(out.movedim(dim, 1) if out.ndim > 1 else out, y),
@@ -29,6 +30,8 @@ LOSSES = {
 KEPT, BYTES = 47, 64 << 20
 """Batches: more than a fork takes steps, and prime, so that strides of 1, 2 and 3 meet each once and nothing is learned
 by heart."""
+SAMPLES = 1500
+"""Of small batches so many are kept that they hold as many samples, for runs made again; forks take the last KEPT."""
 REPEATS, STEPS, MORE, LEAST = 3, 12, 40, 8
 LIMIT = 60.0
 """Seconds of one comparison, by the step time of the run; slower ones take fewer steps, down to LEAST."""
@@ -42,12 +45,14 @@ class Trial:
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, start: bool = True):
         self.model, self.optimizer = model, optimizer
-        self.batches: deque[Known] = deque(maxlen=KEPT)
+        self.batches: deque[Known] = deque()
         self.usable: bool | None = None
         self.place = 0  # of the scores, among the tensors that the model gives
         self.agrees = True  # the loss of a fork is the loss of the run: no smoothing, weights or penalty in it
         self.answers: dict[tuple[Any, ...], Verdict | None] = {}
         self.start: dict[str, torch.Tensor] | None = None
+        self.states: dict[Any, Any] = {}  # of the optimizer at its start; most rules have none by then
+        self.modes: list[bool] = []  # of the modules when they last trained
         self.top = 0.0  # the highest learning rate so far
         self.seconds = 0.0  # of a step
         self.left = math.inf  # seconds that forks may still take
@@ -56,8 +61,9 @@ class Trial:
         if not start:  # no copy of it: asking a model in parts for its state changes where they are
             return
         whole = sum(t.numel() for t in model.state_dict().values() if isinstance(t, torch.Tensor))
-        if whole <= START and not optimizer.state:
+        if whole <= START and _fresh(optimizer):
             self.start = {k: v.detach().clone() for k, v in model.state_dict().items() if isinstance(v, torch.Tensor)}
+            self.states = copy.deepcopy(optimizer.state_dict()["state"]) if optimizer.state else {}
 
     def known(self, batch: Batch | None, output: Any, found: Found | None, value: float) -> Known | None:
         """The batch with its loss, if a step could be made from it."""
@@ -76,10 +82,18 @@ class Trial:
             **vars(batch), kind=found.kind, targets=found.targets, dim=found.dim, place=self.place, value=value
         )
 
-    def keep(self, batch: Known) -> None:
-        if batch.bytes * KEPT > BYTES and len(self.batches) * batch.bytes > BYTES:
-            self.batches.popleft()
+    def keep(self, batch: Known, training: bool = True) -> None:
+        if not self.modes or self.modes[0] != training:
+            self.modes = [m.training for m in self.model.modules()]
         self.batches.append(batch)
+        most = min(max(KEPT, SAMPLES // max(1, batch.samples)), max(2, BYTES // max(1, batch.bytes)))
+        while len(self.batches) > most:
+            self.batches.popleft()
+
+    @property
+    def recent(self) -> list[Known]:
+        """The last KEPT batches."""
+        return list(self.batches)[-KEPT:]
 
     def rates(self, factors: tuple[Any, ...]) -> Verdict | None:
         """What comes of the learning rate times each factor, from here, or after a first "start", from the weights that
@@ -109,12 +123,11 @@ class Trial:
         fewest steps that say something and nobody is `patient`."""
         if not self.ready:
             return None
-        kept, twins = list(self.batches), (self.model, self.optimizer)
+        kept, twins = self.recent, (self.model, self.optimizer)
         if start:
-            found = self._from_start()
-            if found is None:
+            if self.start is None:
                 return None
-            twins = found
+            twins = self.begun()
         wanted = steps or (MORE if start else STEPS)
         most = min(LIMIT, self.left) / max(1e-9, self.seconds * repeats * (len(changes) + 1))
         if patient:
@@ -139,16 +152,27 @@ class Trial:
         """The same without the loop's clipping."""
         return take(model, optimizer, [batch])
 
-    def _from_start(self) -> tuple[nn.Module, torch.optim.Optimizer] | None:
-        """Copies with the first weights, no states, and the highest learning rate that there was."""
-        if self.start is None:
-            return None
+    def begun(self) -> tuple[nn.Module, torch.optim.Optimizer]:
+        """Copies as the run began: the first weights and states, the modes that it trained in, and the highest
+        learning rate that there was."""
+        assert self.start is not None
         model, optimizer = copy.deepcopy((self.model, self.optimizer))
         model.load_state_dict(self.start, strict=False)
+        for module, training in zip(model.modules(), self.modes):
+            module.training = training
         optimizer.state.clear()
-        for group in optimizer.param_groups:
-            group["lr"] = self.top
+        if self.states:
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": copy.deepcopy(self.states)})
+        high = max((rate(group) for group in optimizer.param_groups), default=0.0)
+        for group in optimizer.param_groups:  # a head at three times the rate stays at that
+            group["lr"] = self.top * (rate(group) / high if high > 0 else 1.0)
         return model, optimizer
+
+
+def _fresh(optimizer: torch.optim.Optimizer) -> bool:
+    """Has it taken no step yet? Adagrad has states from its making on."""
+    steps = [state.get("step") for state in optimizer.state.values() if isinstance(state, dict)]
+    return not optimizer.state or (bool(steps) and all(step is not None and float(step) == 0 for step in steps))
 
 
 def _place(output: Any, found: Found) -> int | None:
