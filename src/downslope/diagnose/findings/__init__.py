@@ -20,7 +20,8 @@ from . import (
     loss,
     noise,
     outputs,
-    rate,
+    rate_high,
+    rate_low,
     reach,
     settings,
     start,
@@ -71,7 +72,7 @@ SYMPTOMS: dict[str, Symptom] = {
     ),
     "vanishing-gradients": Symptom("Gradients vanish over depth", depth.vanishing, (*RATE, *STANDING)),
     "lr-too-high": Symptom(
-        "The learning rate is too high", rate.too_high, (*DEPTH, *BLOWN, *STANDING, "batch-norm-gap")
+        "The learning rate is too high", rate_high.too_high, (*DEPTH, *BLOWN, *STANDING, "batch-norm-gap")
     ),
     "exploding-gradients": Symptom("Gradients explode over depth", depth.exploding, (*BLOWN, *STANDING)),
     "loss-exploding": Symptom(
@@ -85,7 +86,7 @@ SYMPTOMS: dict[str, Symptom] = {
     ),
     "batch-norm-gap": Symptom("Batch norm's statistics are not the batches'", batchnorm.gap),
     "clipping-always": Symptom("Nearly all gradients are clipped", settings.clipping, ("lr-too-low", "plateau")),
-    "lr-too-low": Symptom("The learning rate is too low", rate.too_low, STANDING),
+    "lr-too-low": Symptom("The learning rate is too low", rate_low.too_low, STANDING),
     "labels-unlearnable": Symptom("Labels that cannot be learned", data.labels, ("overfitting", *STANDING)),
     "stuck-large-gradients": Symptom("Stuck with large gradients", still.stuck, ("plateau", "one-class")),
     "plateau": Symptom("A plateau", still.plateau, ("one-class",)),
