@@ -133,6 +133,19 @@ class Maker:
         self.trial.left -= time.perf_counter() - began
         return found
 
+    def neighbours(self) -> tuple[int, int]:
+        """Of how many samples the nearest other one, by its first tensor, has the same class; of how many. None are
+        counted where that tensor is not of floats or targets are no classes, one each."""
+        found = self.samples
+        if found is None or found.whole.kind not in ("classes", "binary") or found.whole.each != 1:
+            return 0, 0
+        places = [i for fold in found.folds for i in fold]
+        inputs, targets = found.whole.tensors[0][places].detach(), found.whole.targets[places]
+        if not inputs.is_floating_point() or targets.numel() != len(places):
+            return 0, 0
+        apart = torch.cdist(inputs.flatten(1).float(), inputs.flatten(1).float()).fill_diagonal_(math.inf)
+        return int((targets.flatten()[apart.argmin(1)] == targets.flatten()).sum()), len(places)
+
     def _twin(self, factor: float) -> tuple[nn.Module, torch.optim.Optimizer]:
         model, optimizer = self.trial.begun()
         return model, changed(model, optimizer, Change(f"lr x {factor:g}", lr_factor=factor))
@@ -166,7 +179,7 @@ class Maker:
 def _measured(model: nn.Module, batches: Iterator[Known]) -> tuple[float, int, int]:
     total, count, right, of = 0.0, 0, 0, 0
     for batch in batches:
-        value = float(loss_of(model, batch))
+        value = float(loss_of(model, replace(batch, summed=False)))
         total, count = total + value * batch.samples, count + batch.samples
         if batch.kind in ("classes", "binary"):
             scores, wanted = batch.scores(model), batch.targets.flatten()

@@ -72,6 +72,7 @@ class LossSeen:
     mean: float = math.nan
     broadcast: bool = False
     weights: tuple[float, ...] = ()  # of the classes in the loss, where it has any
+    summed: bool = False  # over the targets, not averaged
 
 
 @dataclass
@@ -134,6 +135,7 @@ class Signals:
         self.not_finite: dict[str, Any] | None = None
         self.trial: Any = None  # forks a few runs with other learning rates: see probes/trial.py; None: cannot
         self.again: Any = None  # makes the run again at other learning rates: see again.py; None: cannot
+        self.neighbours: Any = None  # answers by the nearest neighbours: see again.py; None: cannot
         self.at_once: Any = None  # forks with steps on several batches at once: see remedies.py; None: cannot
         self.edge: Any = None  # the curvature that the optimizer feels over its limit: see asked.py; None: cannot
         self.inquest: Any = None  # replays the spike of a step: see forensics.py; None: cannot

@@ -95,8 +95,8 @@ class Watch:
         from .findings import FLAT, SYMPTOMS, judge
 
         seen, s = self._follower, self.signals
-        asks = (self._rates, self._inquest, self._edge, self._at_once, self._again)
-        s.trial, s.inquest, s.edge, s.at_once, s.again = asks if forks else (None,) * len(asks)
+        asks = (self._rates, self._inquest, self._edge, self._at_once, self._again, self._neighbours)
+        s.trial, s.inquest, s.edge, s.at_once, s.again, s.neighbours = asks if forks else (None,) * len(asks)
         began, seen.guard.paused = time.perf_counter(), True
         seen.trial.answers.clear()
         seen.trial.left = math.inf if forks is True else float(forks)
@@ -208,15 +208,25 @@ class Watch:
             self._follower.guard.note(f"forked runs failed ({type(error).__name__}: {error})")
             return None
 
-    def _again(self, factors: tuple[float, ...], held: bool = False) -> Again | None:
+    def _made(self) -> Maker:
         seen, s = self._follower, self.signals
+        if self._maker is None:
+            self._maker = Maker(seen.trial, s.lr, s.counts["backwards"] / max(1, s.counts["seen_backward"]))
+        return self._maker
+
+    def _again(self, factors: tuple[float, ...], held: bool = False) -> Again | None:
         try:
-            if self._maker is None:
-                self._maker = Maker(seen.trial, s.lr, s.counts["backwards"] / max(1, s.counts["seen_backward"]))
-            return self._maker(factors, held)
+            return self._made()(factors, held)
         except Exception as error:
-            seen.guard.note(f"the run was not made again ({type(error).__name__}: {error})")
+            self._follower.guard.note(f"the run was not made again ({type(error).__name__}: {error})")
             return None
+
+    def _neighbours(self) -> tuple[int, int]:
+        try:
+            return self._made().neighbours()
+        except Exception as error:
+            self._follower.guard.note(f"nearest neighbours were not looked at ({type(error).__name__}: {error})")
+            return 0, 0
 
     def _at_once(self) -> Verdict | None:
         try:

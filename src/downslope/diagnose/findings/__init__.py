@@ -64,6 +64,8 @@ SYMPTOMS: dict[str, Symptom] = {
         "Trained in evaluation mode", loop.trained_in_evaluation, ("batch-norm-gap",)
     ),
     "evaluated-in-training-mode": Symptom("Scored in training mode", loop.scored_in_training, ("batch-norm-gap",)),
+    "scheduler-never-stepped": Symptom("A scheduler that is never stepped", loop.never_stepped, (*RATE, *STANDING)),
+    "scheduler-before-optimizer": Symptom("The scheduler is stepped before the optimizer", loop.before_optimizer),
     "inputs-unnormalised": Symptom("Inputs are not normalised", data.inputs, ALL),
     "init-too-large": Symptom("Weights start too large", start.large, ALL),
     "init-too-small": Symptom("Weights start too small", start.small, ("vanishing-gradients", *RATE, *STANDING)),
@@ -91,8 +93,6 @@ SYMPTOMS: dict[str, Symptom] = {
     "stuck-large-gradients": Symptom("Stuck with large gradients", still.stuck, ("plateau", "one-class")),
     "plateau": Symptom("A plateau", still.plateau, ("one-class",)),
     "one-class": Symptom("One class is predicted for all", data.one_class),
-    "scheduler-never-stepped": Symptom("A scheduler that is never stepped", loop.never_stepped),
-    "scheduler-before-optimizer": Symptom("The scheduler is stepped before the optimizer", loop.before_optimizer),
     "overfitting": Symptom("Overfitting", fit.over),
     "underfitting": Symptom("Underfitting", fit.under, ("batch-too-small",)),
     "loss-spikes": Symptom("Spikes in the loss", loss.spikes),
@@ -105,6 +105,8 @@ BY_LOSSES = ("loss-exploding", "not-finite", "overfitting", "loss-spikes")
 FLAT = (*BY_LOSSES, "sorted-data", "same-batches", "softmax-twice", "wrong-loss", "one-class", "gradients-not-zeroed")
 """What is judged where the parameters that the model shows are not those of the graph: torch's first FSDP."""
 
+DROWNED = (*RATE, *DEPTH, "plateau", "stuck-large-gradients", "one-class", "labels-unlearnable")
+"""What comes of weight decay that has pulled the weights to nothing, which is `underfitting`."""
 DIED = ("dead-relu", "saturated-units")
 KILLERS = ("labels-unlearnable", "underfitting", "loss-spikes")
 """What may have cost units their slope on the way, if it was there before: then it is named first."""
@@ -116,8 +118,9 @@ def judge(signals: Signals, of: Collection[str] = SYMPTOMS) -> tuple[list[Findin
     found: list[Finding] = []
     explained: dict[str, list[str]] = {}
     notes = []
+    decayed = fit.drowned(signals)
     for slug, symptom in SYMPTOMS.items():
-        if slug not in of or (slug in explained and slug in (*RATE, *STANDING)):
+        if slug not in of or (slug in explained and slug in (*RATE, *STANDING)) or (decayed and slug in DROWNED):
             continue
         try:
             finding = symptom.judge(signals)

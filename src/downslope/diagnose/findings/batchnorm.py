@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from statistics import median
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +16,8 @@ FEW = 4
 """Values of a channel: the variance of 4 has a relative deviation of sqrt(2/3) = 0.8, and 2 leave only a sign."""
 JITTER = 0.3
 """Variance of the batch means over the running variance: that of 3 independent values or fewer."""
+FORGETS = 0.8
+"""Momentum from which the running statistics are those of the last batch or two: torch's 0.1 is others' 0.9."""
 GAP = 1.0
 """Running mean from the mean of the batch means, in running deviations; running variance 4 times off also counts."""
 
@@ -47,11 +51,14 @@ def small_batch(s: Signals) -> Finding | None:
 
 def gap(s: Signals) -> Finding | None:
     """The running statistics, which evaluation uses, are far from what training has used for the last batches."""
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for name, seen in s.norms.items():
         momentum = seen[-1].momentum
         late = [x for x in seen if x.step >= s.steps / 2]  # each with the running ones of its own step: both move
         if len(late) < 3 or s.steps < 50:
+            continue
+        if momentum is not None and momentum > FORGETS:
+            found[name] = {"mean": math.nan, "variance": math.nan, "momentum": float(momentum)}
             continue
         var = np.maximum(np.mean([x.var for x in late], axis=0), 1e-12)
         off = np.abs(np.mean([x.mean - x.running_mean for x in late], axis=0)) / np.sqrt(var)
@@ -68,6 +75,8 @@ def gap(s: Signals) -> Finding | None:
     if not found:
         return None
     first = next(iter(found.values()))
+    if first["momentum"] is not None and first["momentum"] > FORGETS:
+        return _forgets(found, first["momentum"])
     return Finding(
         "batch-norm-gap",
         f"the running statistics of {listed(list(found))} are not those of the batches: means {first['mean']:.2g} "
@@ -76,5 +85,18 @@ def gap(s: Signals) -> Finding | None:
         "evaluation sees another network than training does",
         "raise the momentum (0.1 is torch's), or recompute the statistics over the training data before scoring",
         confidence=0.85,
+        evidence=found,
+    )
+
+
+def _forgets(found: dict[str, Any], momentum: float) -> Finding:
+    return Finding(
+        "batch-norm-gap",
+        f"the running statistics of {listed(list(found))} are those of the last batch or two: momentum {momentum:g}",
+        "torch's momentum is the part that is new, one minus what other libraries call so: evaluation normalises by "
+        "whatever batch came last",
+        f"momentum {max(0.01, 1 - momentum):.2g} (0.1 is torch's)",
+        since_step=0,
+        confidence=0.9,
         evidence=found,
     )

@@ -8,7 +8,7 @@ from statistics import median
 
 from ..finding import Finding
 from ..signals import Signals, mean
-from .fit import drowned
+from .fit import answered, drowned, neighbours_know
 from .rate import ratio
 
 RMS = (1e-2, 20.0)
@@ -98,7 +98,9 @@ def labels(s: Signals) -> Finding | None:
     made = s.again((1.0, 0.1)) if s.again is not None else None
     if made is not None:
         made = s.again((10.0,)) if not by_heart else made
-        if any(_answered(s, *made.right(factor)) or made.held(factor) < 0.97 * nothing for factor in made.runs):
+        if neighbours_know(s) or any(
+            answered(s, *made.right(factor)) or made.held(factor) < 0.97 * nothing for factor in made.runs
+        ):
             return None
         return _labels(s, nothing, "samples that are held out are not answered better than by chance", 0.9)
     if by_heart:
@@ -110,13 +112,6 @@ def labels(s: Signals) -> Finding | None:
     if not best > 0.9 * nothing:
         return None
     return _labels(s, nothing, "no learning rate, 100 times lower to 10 times higher, does better", 0.7)
-
-
-def _answered(s: Signals, right: int, of: int) -> bool:
-    """More right answers than the commonest class alone would have, by three standard errors."""
-    wanted = s.wanted()
-    share = max(wanted.values()) / sum(wanted.values())
-    return right - share * of > 3 * math.sqrt(of * share * (1 - share)) if of else False
 
 
 def same_batches(s: Signals) -> Finding | None:

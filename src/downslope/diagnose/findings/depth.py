@@ -7,6 +7,7 @@ from statistics import median
 
 from ..finding import Finding
 from ..signals import Signals
+from .units import dead
 
 GONE, BLOWN = 1e-4, 1e4
 """First layer's gradient (root mean square of elements) over the last's. Healthy plain networks stay within 1e-2 to 30,
@@ -38,7 +39,7 @@ def _ordered(values: list[float]) -> float:
 def vanishing(s: Signals) -> Finding | None:
     """They shrink by a factor with every layer from the loss back, and the loss has not come far."""
     found = _profile(s)
-    if len(found) < LAYERS or len(s.samples) < 3 or s.end() < 0.7 * s.start():
+    if len(found) < LAYERS or len(s.samples) < 3 or s.end() < 0.7 * s.start() or dead(s) is not None:
         return None
     sizes = [g for _, g in found]
     if not sizes[-1] > 0 or min(sizes[: len(sizes) // 2]) > GONE * sizes[-1] or _ordered(sizes) < 0.75:

@@ -9,6 +9,8 @@ from statistics import median
 from ..finding import Finding
 from ..signals import Signals
 
+RISEN = 1.3
+"""Times its lowest, where the validation loss rose from the start."""
 BACK = 0.3
 """Of what the validation loss had gained, lost again. Published rules (validation over training by a tenth) fire on
 every healthy run; runs to convergence give back a few hundredths."""
@@ -25,8 +27,10 @@ def over(s: Signals) -> Finding | None:
     now = median(values[-3:])
     gained = top - values[low]
     jitter = median(abs(b - a) for a, b in pairwise(values)) if len(values) > 2 else 0.0
-    if low > len(values) - 4 or gained <= 0 or now - values[low] < max(BACK * gained, 2 * jitter * (low < 2)):
+    if low > len(values) - 4 or now - values[low] < max(BACK * gained, 2 * jitter * (low < 2)):
         return None
+    if gained <= 0 and not (now > RISEN * values[low] > 0 and neighbours_know(s)):
+        return None  # never lower than at the start: labels that cannot be learned look the same
     at, train = seen[low][0], s.loss
     then = median([x for x in train[max(0, at - 10) : at + 10] if math.isfinite(x)] or [math.nan])
     if not s.end() < 0.9 * then or not s.end() < 0.7 * now:
@@ -57,6 +61,21 @@ def drowned(s: Signals) -> bool:
     return bool(found) and median(found) < 0.3
 
 
+def neighbours_know(s: Signals) -> bool:
+    """Have samples the labels of their nearest neighbours more often than by chance? Then there is something to learn,
+    whatever the network makes of it."""
+    return s.neighbours is not None and answered(s, *s.neighbours())
+
+
+def answered(s: Signals, right: int, of: int) -> bool:
+    """More right answers than the commonest class alone would have, by three standard errors."""
+    wanted = s.wanted()
+    if not wanted:
+        return False
+    share = max(wanted.values()) / sum(wanted.values())
+    return right - share * of > 3 * math.sqrt(of * share * (1 - share)) if of else False
+
+
 FLAT = 0.05
 HIGH = 0.5
 
@@ -68,14 +87,16 @@ def under(s: Signals) -> Finding | None:
         return _drowned(s)
     if s.kind() != "classes" or not nothing > 0 or s.steps < 200 or len(s.validation) < 3 or not blocks:
         return None
-    end, before = blocks[-1], blocks[6]
-    if not HIGH * nothing < end < 0.93 * nothing or before - end > FLAT * nothing:
+    end, before = blocks[-1], blocks[5]
+    if not HIGH * nothing < end < 1.05 * nothing or before - end > FLAT * nothing:
         return None
-    if abs(s.validation[-1][1] - end) > 0.1 * nothing:
+    if abs(s.validation[-1][1] - end) > 0.1 * nothing or (end > 0.93 * nothing and not neighbours_know(s)):
         return None
-    made = s.again((1.0, 0.1, 10.0)) if s.again is not None else None
+    made = s.again((1.0, 0.1, 3.0, 10.0)) if s.again is not None else None
     if made is not None:
         best = min(made.trained(factor) for factor in made.runs)
+        if made.gain(3.0) > FLAT:
+            return None
     else:
         found = s.trial((0.1, 10.0)) if s.trial is not None else None
         best = min((min(o.losses) for o in found.outcomes), default=math.nan) if found is not None else math.nan

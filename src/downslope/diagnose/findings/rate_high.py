@@ -78,7 +78,7 @@ def too_high(s: Signals) -> Finding | None:
     if made is None:
         return _by_forks(s, c)
     thrown = c.blown or c.fallen  # by chance, perhaps, which need not come again
-    if math.isnan(_regained(made)):
+    if math.isnan(_regained(s, made)):
         return None if made.whole and not thrown else _by_forks(s, c)
     if not thrown and (stuck(s) is not None or noise.judge(s) is not None):
         return None  # a lower rate helps there, too; the walls of a valley and the noise of batches say why
@@ -161,7 +161,7 @@ def _lower(s: Signals, bad: bool) -> Again | None:
     if s.again is None or s.steps < LEAST:
         return None
     made: Again | None = s.again((1.0, 0.3, 0.1))
-    if made is not None and bad and math.isnan(_regained(made)):
+    if made is not None and bad and math.isnan(_regained(s, made)):
         made = s.again((0.03, 0.01))
     return made
 
@@ -171,16 +171,28 @@ def _lowest(made: Again) -> float:
     return min((factor for factor in made.runs if factor < 1), key=made.held)
 
 
-def _regained(made: Again) -> float:
+def _regained(s: Signals, made: Again) -> float:
     """What the best of the lower rates gains, if that is enough to call the run's too high; else nan.
 
     What only generalises better, by having come less far in its training, shows the same where the run's own rate was
     at its best: that is overfitting, and no matter of the rate."""
     best = _lowest(made)
-    gained = made.gain(best)
-    if made.trained(best) > made.trained(1.0) and not made.gain(best, early=True) > LOST:
+    gained, worse = made.gain(best), made.trained(best) - made.trained(1.0)
+    if worse > 0 and not (worse < made.start / 3 and made.gain(best, early=True) > LOST):
         return math.nan
-    return gained if gained > LOST else math.nan
+    return gained if gained > LOST and _was_so(s, made, best) else math.nan
+
+
+def _was_so(s: Signals, made: Again, best: float) -> bool:
+    """Did the run itself end above what the lower rate comes to, on what it trained on and on the validation data?
+
+    A rate at its edge does well in one run and badly in another."""
+    last = s.losses[-1] if s.losses else None
+    if not s.facts.get("own_loss", True) or (last is not None and last.summed):
+        return True
+    margin = LOST / 2 * max(made.start - made.held(best), 0.2 * made.start)
+    scored = [v for _, v in s.validation][-1:]
+    return not s.end() < made.trained(best) + margin and not any(v < made.held(best) + margin for v in scored)
 
 
 def _after_low(blocks: list[float]) -> list[float]:

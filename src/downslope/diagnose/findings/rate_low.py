@@ -24,18 +24,22 @@ def too_low(s: Signals) -> Finding | None:
     """The loss creeps: forked runs at 3 and 10 times the rate fall nearly 3 and 10 times as far from here; or from the
     first weights, higher, come lower in 40 steps than the run did in all of its own.
 
-    Not while the rate rises in a warm-up. At the end of a schedule it is low on purpose, unless it was there before
-    the loss was."""
+    While the rate rises in a warm-up only the run made again says so. At the end of a schedule it is low on purpose,
+    unless it was there before the loss was."""
     start, end = s.start(), s.end()
     if s.steps < 60 or not start > 0 or not 0.1 * start < end < 1.5 * start:
         return None
     top = max(s.lr)
-    if s.lr[-1] > 1.05 * s.lr[s.steps // 2]:
-        return None
+    rising = s.lr[-1] > 1.05 * s.lr[s.steps // 2]
     usual = [r for r in (ratio(x, s) for x in s.late()) if math.isfinite(r)]
     if not usual or median(usual) > SLOW:
         return None
-    said = _ended(s, top) if s.lr[-1] < 0.5 * top else _from_here(s, median(usual)) or _made_again(s) or _from_start(s)
+    if rising:
+        said = _made_again(s)
+    elif s.lr[-1] < 0.5 * top:
+        said = _ended(s, top)
+    else:
+        said = _from_here(s, median(usual)) or _made_again(s) or _from_start(s)
     if said is None:
         return None
     cause, lr, tried, sure = said

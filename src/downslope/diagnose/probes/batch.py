@@ -69,6 +69,7 @@ class Known(Batch):
     place: int = 0  # of the scores, among the tensors that the model gives
     value: float = math.nan  # what backward began from
     each: int = 1  # targets of one sample, one behind the other
+    summed: bool = False  # the loss is a sum over targets
 
     def scores(self, model: nn.Module, exact: bool = False) -> torch.Tensor:
         """What the loss is taken of."""

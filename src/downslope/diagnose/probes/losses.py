@@ -32,6 +32,7 @@ class Found:
     before: tuple[str, ...]
     dim: int = 1
     weight: torch.Tensor | None = None  # of the classes
+    summed: bool = False  # over the targets, not averaged
 
 
 VALUES = {"MseLoss": "values", "L1Loss": "absolute", "SmoothL1Loss": "absolute", "HuberLoss": "absolute"}
@@ -53,11 +54,11 @@ def find(root: torch.Tensor) -> Found | None:
             nll.append(node)
             continue
         if name == "BinaryCrossEntropyWithLogits":
-            return Found("binary", node, node._saved_self, node._saved_target, _before(node))
+            return Found("binary", node, node._saved_self, node._saved_target, _before(node), summed=_summed(node))
         if name == "BinaryCrossEntropy":
             return Found("probability", node, node._saved_self, node._saved_target, _before(node))
         if name in VALUES:
-            return Found(VALUES[name], node, node._saved_self, node._saved_target, _before(node))
+            return Found(VALUES[name], node, node._saved_self, node._saved_target, _before(node), summed=_summed(node))
         todo += [child for child, _ in node.next_functions]
     if len(nll) != 1:
         return None
@@ -71,8 +72,12 @@ def find(root: torch.Tensor) -> Found | None:
         shape = scores.shape[:dim] + scores.shape[dim:][1:]
         if targets.numel() == shape.numel():  # of three dimensions torch makes four, in the targets as well
             targets = targets.reshape(shape)
-        return Found("classes", node, scores, targets, _before(source), dim, node._saved_weight)
+        return Found("classes", node, scores, targets, _before(source), dim, node._saved_weight, _summed(node))
     return Found("likelihood", node, node._saved_self, node._saved_target, names, weight=node._saved_weight)
+
+
+def _summed(node: Any) -> bool:
+    return getattr(node, "_saved_reduction", 1) == 2
 
 
 def _source(node: Any) -> Any:
@@ -100,7 +105,7 @@ def _before(node: Any) -> tuple[str, ...]:
 def count(found: Found, step: int, loss: float, samples: int) -> LossSeen:
     """What the model said and was to say, counted."""
     kind = {"likelihood": "classes", "probability": "binary", "absolute": "absolute"}.get(found.kind, found.kind)
-    got = LossSeen(step, kind, found.kind, loss, before=found.before)
+    got = LossSeen(step, kind, found.kind, loss, before=found.before, summed=found.summed)
     scores, targets = found.scores, found.targets
     if scores is None or targets is None or is_shared(scores) or is_shared(targets):
         return got

@@ -77,9 +77,16 @@ class Trial:
         with torch.no_grad():
             scores = tensors(output)[self.place].detach().float()
             own = float(LOSSES[found.kind](scores, found.targets, found.dim))  # type: ignore[no-untyped-call]
+            own *= found.targets.numel() if found.summed else 1
         self.agrees = self.agrees and not abs(own - value) > 0.02 * abs(value) + 1e-6
         return Known(
-            **vars(batch), kind=found.kind, targets=found.targets, dim=found.dim, place=self.place, value=value
+            **vars(batch),
+            kind=found.kind,
+            targets=found.targets,
+            dim=found.dim,
+            place=self.place,
+            value=value,
+            summed=found.summed,
         )
 
     def keep(self, batch: Known, training: bool = True) -> None:
@@ -193,7 +200,8 @@ def _place(output: Any, found: Found) -> int | None:
 def loss_of(model: nn.Module, batch: Known, exact: bool = False) -> torch.Tensor:
     """The loss that was taken of a batch, anew."""
     out = batch.scores(model, exact)
-    return LOSSES[batch.kind](out.float() if out.dtype is torch.float16 else out, batch.targets, batch.dim)  # type: ignore[no-untyped-call]
+    found = LOSSES[batch.kind](out.float() if out.dtype is torch.float16 else out, batch.targets, batch.dim)  # type: ignore[no-untyped-call]
+    return found * batch.targets.numel() if batch.summed else found  # type: ignore[no-any-return]
 
 
 def take(
