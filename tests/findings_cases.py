@@ -438,6 +438,23 @@ def nll(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return F.nll_loss(F.log_softmax(output, 1), target)
 
 
+def summed(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    return F.cross_entropy(output, target, reduction="sum")
+
+
+def endless(optimizer: Any) -> Any:
+    """A warm-up that is far from its end when the run is."""
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda t: min(1.0, (t + 1) / 2_000))
+
+
+def rings(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """One class around the other, which no line parts."""
+    generator = torch.Generator().manual_seed(len(x))
+    inside = torch.randint(2, (len(x),), generator=generator)
+    points = torch.randn(len(x), 2, generator=generator)
+    return points / points.norm(dim=1, keepdim=True) * (2 - inside[:, None]), inside
+
+
 def step_lr(optimizer: Any) -> Any:
     return torch.optim.lr_scheduler.StepLR(optimizer, 60, 0.5)
 
@@ -625,10 +642,21 @@ SICK = [
         batch=30,
     ),
     Case("two shuffled classes", "labels-unlearnable", mlp, adam(3e-3), prepare=shuffled_halves),
+    Case("summed, at a rate for means", "lr-too-high", optimizer=sgd(0.05), loss=summed),
+    Case("a warm-up of ten runs", "lr-too-low", scheduler=endless, optimizer=adam(1e-3)),
+    Case(
+        "a warm-up that is never stepped",
+        "scheduler-never-stepped",
+        scheduler=endless,
+        slips=frozenset({"no_scheduler"}),
+    ),
+    Case("momentum 0.99 of batch norm", "batch-norm-gap", batchnorm_momentum(0.99)),
+    Case("a line for rings", "underfitting", lambda: nn.Linear(2, 2), adam(1e-2), prepare=rings, epochs=10),
 ]
 
 HEALTHY = [
     Case("mlp adam", None),
+    Case("summed, at a rate for sums", None, optimizer=sgd(1e-3), loss=summed),
     Case("mlp adam 1e-2", None, optimizer=adam(1e-2)),
     Case("mlp sgd", None, optimizer=sgd(0.05)),
     Case("mlp adamw 1e-2", None, optimizer=adamw(1e-2)),

@@ -45,9 +45,9 @@ HOW = """## How it is measured
   it is kept in, and no seed, is in both. What is kept now are new pairs: {old_kinds} kinds in settings of a later day,
   and {anew} kinds of a later day in settings of the beginning. So each kind has been seen before, elsewhere.
 - **What was kept before.** Each part was run once, published, and then tuned on. The first: 83.3 % (135 of 162), and
-  1.9 % of healthy runs (5 of 262). The second had {anew} kinds and {kept} settings that nobody had seen: 86.4 % (197 of
-  228), and 2.0 % (7 of 351). Of its 31 misses 23 were of the new kinds; what was mended after it is general (a loss that
-  is summed, a warm-up that outlasts the run, decay before what comes of it, nearest neighbours for labels). So the
+  1.9 % of healthy runs (5 of 262). The second had {anew} kinds and {kept} settings that nobody had seen: 86.4 % (197
+  of 228), and 2.0 % (7 of 351). Of its 31 misses 23 were of the new kinds; what was mended after it is general (a loss
+  that is summed, a warm-up that outlasts the run, decay before what comes of it, nearest neighbours for labels). So the
   figure above is of kinds that are known, that one mostly of kinds that were not.
 - **Watched as by users.** The loop of each case calls `downslope.watch(model, optimizer)`, trains, tells its
   validation losses and asks for `report()`, forked runs included. One thing is set otherwise: `budget=1`, which looks

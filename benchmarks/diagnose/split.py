@@ -11,10 +11,10 @@ Three times a part was kept. Each was run once, published, and has been tuned on
   also 402): of the kinds of the beginning the next quarter of the settings in that order; a kind of the second part
   runs in the settings of the beginning that those it names are like. The kinds have been seen in other settings.
 
-All else is for tuning. What was in the first part has its names still: a kind whose name has a checksum that 5 divides
-as a whole, and of every other kind the second half of its settings, rounded down, in the order of the checksum; the only
-setting of a kind where the checksum is odd. Its runs have seed 101 (healthy ones also 102), those of the second part 301
-(302), all others for tuning seed 0 (healthy ones also 1).
+All else is for tuning. What was in the first part has its names still: a kind whose name has a checksum that 5
+divides as a whole, and of every other kind the second half of its settings, rounded down, in the order of the checksum;
+the only setting of a kind where the checksum is odd. Its runs have seed 101 (healthy ones also 102), those of the
+second part 301 (302), all others for tuning seed 0 (healthy ones also 1).
 
 Before the second part was published its kinds of rates five, thirty and fifty times the highest were run once by
 mistake, with seed 201; one verdict of those was read, and nothing was tuned on it."""
