@@ -21,6 +21,9 @@ ALL = (*IMAGES, "mlp spirals", "residual spirals", "mlp diabetes", *BYTES, "name
 CLASSES = tuple(name for name in ALL if name != "mlp diabetes" and name not in BYTES)
 
 
+Prepare = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+
+
 @dataclass(frozen=True)
 class Kind:
     """`right`: the symptoms any of which, named first, is the right cause; none for a healthy kind.
@@ -132,6 +135,26 @@ def biases(value: float) -> Callable[[nn.Module], None]:
     def change(model: nn.Module) -> None:
         for m in layers(model)[:-1]:
             m.bias.fill_(value)
+
+    return change
+
+
+def wrong_labels(share: float, seed: int) -> Prepare:
+    """So many of the labels are those of other samples."""
+
+    def change(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        wrong = torch.rand(len(y), generator=generator(seed)) < share
+        return x, torch.where(wrong, y[torch.randperm(len(y), generator=generator(seed + 1))], y)
+
+    return change
+
+
+def rare_class(share: float, seed: int) -> Prepare:
+    """So much is left of class 1."""
+
+    def change(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        kept = (y != 1) | (torch.rand(len(y), generator=generator(seed)) < share)
+        return x[kept], y[kept]
 
     return change
 

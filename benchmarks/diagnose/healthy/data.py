@@ -10,24 +10,20 @@ from torch.nn import functional as F
 
 from .. import networks as net
 from ..datasets import DIMENSIONS
-from ..kinds import Kind, generator
+from ..kinds import Kind, generator, rare_class, wrong_labels
 from ..plan import Plan
 
 Tensor = torch.Tensor
 
 
-def some_wrong(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    wrong = torch.rand(len(y), generator=generator(11)) < 0.2
-    return x, torch.where(wrong, y[torch.randperm(len(y), generator=generator(12))], y)
+some_wrong = wrong_labels(0.2, 11)
 
 
 def noisier(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return x, y + 0.5 * torch.randn(y.shape, generator=generator(13))
 
 
-def rare(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    kept = (y != 1) | (torch.rand(len(y), generator=generator(14)) < 0.15)
-    return x[kept], y[kept]
+rare = rare_class(0.15, 14)
 
 
 def positive(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from .. import networks as net
 from ..datasets import DIMENSIONS
-from ..kinds import Kind, deep, dropped, generator, layers, scaled
+from ..kinds import Kind, deep, dropped, generator, layers, rare_class, scaled, wrong_labels
 from ..plan import Plan, sgd
 from .loop import ours, rule
 from .network import started
@@ -171,14 +171,10 @@ def softened(plan: Plan) -> Plan:
     return replace(plan, loss=loss)
 
 
-def tenth_wrong(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    wrong = torch.rand(len(y), generator=generator(41)) < 0.1
-    return x, torch.where(wrong, y[torch.randperm(len(y), generator=generator(42))], y)
+tenth_wrong = wrong_labels(0.1, 41)
 
 
-def one_in_ten(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    kept = (y != 1) | (torch.rand(len(y), generator=generator(43)) < 0.1)
-    return x[kept], y[kept]
+one_in_ten = rare_class(0.1, 43)
 
 
 def balanced(plan: Plan) -> Plan:

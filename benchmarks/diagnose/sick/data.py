@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..datasets import DIMENSIONS
-from ..kinds import CLASSES, IMAGES, Kind, deep, gave_back, generator, jumped, right
+from ..kinds import CLASSES, IMAGES, Kind, deep, gave_back, generator, jumped, right, wrong_labels
 from ..plan import Plan, sgd
 
 Tensor = torch.Tensor
@@ -29,9 +29,7 @@ def noise(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return torch.randn(x.shape, generator=generator(len(x))), y
 
 
-def some_wrong(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    wrong = torch.rand(len(y), generator=generator(5)) < 0.3
-    return x, torch.where(wrong, y[torch.randperm(len(y), generator=generator(6))], y)
+some_wrong = wrong_labels(0.3, 5)
 
 
 def hole(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
