@@ -11,7 +11,7 @@ import downslope
 
 SOURCE = Path(downslope.__file__).parent
 ROAD = [
-    "version", "errors", "lazy", "user_code", "rng", "layers",
+    "version", "errors", "lazy", "user_code", "rng", "modes", "layers",
     "compiler", "formulas", "backends", "schedules", "optim", "diagnose", "tasks", "training", "check", "race",
     "landscape", "textbook", "report", "playground", "cli",
 ]  # fmt: skip

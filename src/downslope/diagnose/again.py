@@ -13,15 +13,19 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from statistics import median
 
 import torch
 from torch import nn
 
 from .. import rng
+from ..modes import evaluating
 from .forks import Change, changed
 from .probes.batch import Known, joined
 from .probes.trial import LIMIT, SHORT, Trial, loss_of, take
+from .signals import steady_factor
+from .whatif import mean_loss
 
 FOLDS = 5
 FEW = 300
@@ -67,28 +71,24 @@ class Again:
 
     def held(self, factor: float) -> float:
         """The held-out loss, in the mean over folds."""
-        return _mean([made.held for made in self.runs[factor]])
+        return mean_loss([made.held for made in self.runs[factor]])
 
     def trained(self, factor: float) -> float:
         """The loss on samples that were trained on."""
-        return _mean([made.trained for made in self.runs[factor]])
+        return mean_loss([made.trained for made in self.runs[factor]])
 
     def gain(self, factor: float, early: bool = False) -> float:
         """How much lower the held-out loss comes by a factor than by the rate as it was, in parts of the way down from
         the start; nan where folds do not agree on which is lower. `early`: each where it was lowest."""
         low, other = ([made.low if early else made.held for made in self.runs[f]] for f in (factor, 1.0))
-        if not _mean(low) < LEARNED * self.start or any(a >= b for a, b in zip(low, other)):
+        if not mean_loss(low) < LEARNED * self.start or any(a >= b for a, b in zip(low, other)):
             return math.nan
-        way = max(self.start - _mean(low), SHORTEST * abs(self.start))
-        return (_mean(other) - _mean(low)) / way
+        way = max(self.start - mean_loss(low), SHORTEST * abs(self.start))
+        return (mean_loss(other) - mean_loss(low)) / way
 
     def right(self, factor: float) -> tuple[int, int]:
         """Right answers to samples that were held out, of how many."""
         return sum(made.right for made in self.runs[factor]), sum(made.of for made in self.runs[factor])
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values) if all(map(math.isfinite, values)) else math.inf
 
 
 class Maker:
@@ -125,7 +125,7 @@ class Maker:
             if self.found is None:
                 whole = self.samples.all and self.steps >= 0.5 * len(self.rates)
                 start = [self._score(self._twin(1.0)[0], fold)[0] for fold in range(self.folds)]
-                self.found = Again(self.steps, whole, _mean(start))
+                self.found = Again(self.steps, whole, mean_loss(start))
             found = Again(self.found.steps, self.found.whole, self.found.start) if held else self.found
             for factor in factors:
                 if factor not in found.runs:
@@ -133,6 +133,7 @@ class Maker:
         self.trial.left -= time.perf_counter() - began
         return found
 
+    @cached_property
     def neighbours(self) -> tuple[int, int]:
         """Of how many samples the nearest other one, by its first tensor, has the same class; of how many. None are
         counted where that tensor is not of floats or targets are no classes, one each."""
@@ -167,13 +168,8 @@ class Maker:
     def _score(self, model: nn.Module, fold: int, held: bool = True) -> tuple[float, int, int]:
         """Loss and right answers, as evaluated; the modes are put back."""
         assert self.samples is not None
-        modes = [m.training for m in model.modules()]
-        model.eval()
-        with torch.no_grad():
-            found = _measured(model, self.samples.parts(fold, held, self.size))
-        for module, training in zip(model.modules(), modes):
-            module.training = training
-        return found
+        with evaluating(model), torch.no_grad():
+            return _measured(model, self.samples.parts(fold, held, self.size))
 
 
 def _measured(model: nn.Module, batches: Iterator[Known]) -> tuple[float, int, int]:
@@ -195,7 +191,7 @@ def _follower(
     does that itself."""
     own = any("lr" in scheduled for scheduled in getattr(optimizer, "schedules", ()))
     top = max((x for x in rates if math.isfinite(x)), default=0.0)
-    if own or not top > 0 or held or max(rates) <= min(rates) * (1 + 1e-9):
+    if own or not top > 0 or held or steady_factor(rates):
         return lambda step: None
     highest = [group["lr"] for group in optimizer.param_groups]
 
@@ -218,7 +214,9 @@ class Samples:
     @classmethod
     def of(cls, trial: Trial) -> Samples | None:
         """None where tensors do not have samples as rows, or there are too few to hold some out."""
-        kept = [each for batch in trial.batches if (each := _by_sample(batch, trial.model)) is not None]
+        flat = any(batch.targets.ndim and len(batch.targets) != batch.samples for batch in trial.batches)
+        twin = copy.deepcopy(trial.model).eval() if flat else trial.model
+        kept = [each for batch in trial.batches if (each := _by_sample(batch, twin)) is not None]
         if not trial.ready or len(kept) < len(trial.batches):
             return None
         whole = joined(kept)
@@ -260,7 +258,7 @@ class Samples:
         return found
 
 
-def _by_sample(batch: Known, model: nn.Module) -> Known | None:
+def _by_sample(batch: Known, twin: nn.Module) -> Known | None:
     """The batch with how many targets each sample has, if scores stand in the order of the samples.
 
     Texts often have theirs flattened, one behind the other; whether so is seen by what the model says of one of them
@@ -274,7 +272,7 @@ def _by_sample(batch: Known, model: nn.Module) -> Known | None:
     found = replace(batch, each=each)
     if each == 1:
         return found
-    twin, kept = copy.deepcopy(model).eval(), found.rows([size - 1])
+    kept = found.rows([size - 1])
     assert kept is not None
     with torch.no_grad():
         alone, all_of_them = kept.scores(twin), batch.scores(twin)

@@ -21,7 +21,7 @@ from .forks import Change
 from .probes.batch import Known, joined, mapped
 from .probes.trial import LEAST, LIMIT, MORE, REPEATS, Trial, score_of, take
 from .signals import Signals
-from .whatif import Outcome, Verdict
+from .whatif import Outcome, Verdict, mean_loss
 
 LONGEST = 200
 """Steps of a fork that is to show what weight decay does."""
@@ -57,7 +57,7 @@ def _better(a: Outcome, b: Outcome) -> bool:
 
 
 def _mean(outcome: Outcome) -> float:
-    return math.fsum(outcome.losses) / len(outcome.losses)
+    return mean_loss(outcome.losses)
 
 
 def _words(outcome: Outcome) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -27,6 +27,9 @@ from .probes.schedulers import schedulers
 from .remedies import at_once, tried
 from .whatif import Verdict
 
+T = TypeVar("T")
+AT_ONCE = ("at once",)
+"""Among the answers of forks, which are kept for one report."""
 _open: weakref.WeakKeyDictionary[Any, weakref.ref[Follower]] = weakref.WeakKeyDictionary()
 
 
@@ -201,12 +204,23 @@ class Watch:
         s.facts["std_now"] = [float(p.float().std()) if p.numel() > 1 else 0.0 for p in held]
         s.facts["mean_now"] = [float(p.float().mean()) if p.numel() else 0.0 for p in held]
 
-    def _rates(self, factors: tuple[float, ...]) -> Any:
+    def _or_note(self, what: str, ask: Callable[[], T], otherwise: T) -> T:
+        """What is asked for; where it fails, a note of what, and something else in its place."""
         try:
-            return self._follower.trial.rates(factors)
+            return ask()
         except Exception as error:
-            self._follower.guard.note(f"forked runs failed ({type(error).__name__}: {error})")
-            return None
+            self._follower.guard.note(f"{what} ({type(error).__name__}: {error})")
+            return otherwise
+
+    def _rates(self, factors: tuple[float, ...]) -> Any:
+        return self._or_note("forked runs failed", lambda: self._follower.trial.rates(factors), None)
+
+    def _at_once(self) -> Verdict | None:
+        """Asked by two judges, and made once."""
+        answers = self._follower.trial.answers
+        if AT_ONCE not in answers:
+            answers[AT_ONCE] = self._or_note("forked runs failed", lambda: at_once(self._follower.trial), None)
+        return answers[AT_ONCE]
 
     def _made(self) -> Maker:
         seen, s = self._follower, self.signals
@@ -215,48 +229,21 @@ class Watch:
         return self._maker
 
     def _again(self, factors: tuple[float, ...], held: bool = False) -> Again | None:
-        try:
-            return self._made()(factors, held)
-        except Exception as error:
-            self._follower.guard.note(f"the run was not made again ({type(error).__name__}: {error})")
-            return None
+        return self._or_note("the run was not made again", lambda: self._made()(factors, held), None)
 
     def _neighbours(self) -> tuple[int, int]:
-        try:
-            return self._made().neighbours()
-        except Exception as error:
-            self._follower.guard.note(f"nearest neighbours were not looked at ({type(error).__name__}: {error})")
-            return 0, 0
-
-    def _at_once(self) -> Verdict | None:
-        try:
-            return at_once(self._follower.trial)
-        except Exception as error:
-            self._follower.guard.note(f"forked runs failed ({type(error).__name__}: {error})")
-            return None
+        return self._or_note("nearest neighbours were not looked at", lambda: self._made().neighbours, (0, 0))
 
     def _tried(self, finding: Finding) -> Finding:
-        try:
-            return tried(finding, self._follower.trial, self.signals)
-        except Exception as error:
-            self._follower.guard.note(
-                f"the remedy of {finding.symptom} was not tried ({type(error).__name__}: {error})"
-            )
-            return finding
+        ask = lambda: tried(finding, self._follower.trial, self.signals)  # noqa: E731
+        return self._or_note(f"the remedy of {finding.symptom} was not tried", ask, finding)
 
     def _picture(self, finding: Finding) -> Picture | None:
-        try:
-            return picture(self.signals, finding)
-        except Exception as error:
-            self._follower.guard.note(f"{finding.symptom} has no picture ({type(error).__name__}: {error})")
-            return None
+        return self._or_note(f"{finding.symptom} has no picture", lambda: picture(self.signals, finding), None)
 
     def _edge(self) -> float:
-        try:
-            return asked.edge(self._follower.trial, self._follower.optimizer)
-        except Exception as error:
-            self._follower.guard.note(f"the curvature is not known ({type(error).__name__}: {error})")
-            return math.nan
+        ask = lambda: asked.edge(self._follower.trial, self._follower.optimizer)  # noqa: E731
+        return self._or_note("the curvature is not known", ask, math.nan)
 
     def _inquest(self, step: int) -> Any:
         seen = self._follower

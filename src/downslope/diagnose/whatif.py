@@ -115,14 +115,14 @@ def what_if(
         raise SettingError(f"what if: two changes are called alike ({', '.join(names)}); name each once")
     with rng.kept():
         state = rng.capture()
-        start = _mean(score(copy.deepcopy(model)))
+        start = mean_loss(score(copy.deepcopy(model)))
         losses: list[list[float]] = []
         for change in (AS_IS, *changes):
             losses.append([])
             for repeat in batches:
                 rng.restore(state)
                 twin = forks.run(model, optimizer, step, repeat, change)
-                losses[-1].append(math.inf if twin is None else _mean((change.score or score)(twin)))
+                losses[-1].append(math.inf if twin is None else mean_loss((change.score or score)(twin)))
     outcomes = [
         Outcome(
             change,
@@ -142,9 +142,9 @@ def what_if(
 T975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145)
 
 
-def _mean(values: Sequence[float]) -> float:
-    found = math.fsum(values) / len(values) if all(map(math.isfinite, values)) else math.inf
-    return found
+def mean_loss(values: Sequence[float]) -> float:
+    """Infinite where one is not finite: what diverged in one repeat did diverge."""
+    return math.fsum(values) / len(values) if all(map(math.isfinite, values)) else math.inf
 
 
 def student(values: Sequence[float]) -> Interval | None:
@@ -152,7 +152,7 @@ def student(values: Sequence[float]) -> Interval | None:
     n = len(values)
     if n < 2 or not all(map(math.isfinite, values)):
         return None
-    mean = _mean(values)
+    mean = mean_loss(values)
     spread = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1))
     half = (T975[n - 2] if n - 2 < len(T975) else 1.96 + 2.4 / (n - 1)) * spread / math.sqrt(n)
     return Interval(mean, mean - half, mean + half)
@@ -175,7 +175,7 @@ def _rises(losses: Sequence[float], start: float) -> bool:
     if start > 0 and max(losses) > EXPLODED * start:
         return True
     found = paired(*_levelled(losses, [start] * len(losses)))
-    return _mean(losses) > start if found is None else found.low > 0
+    return mean_loss(losses) > start if found is None else found.low > 0
 
 
 def _judged(verdict: Verdict) -> Verdict:
@@ -186,7 +186,7 @@ def _judged(verdict: Verdict) -> Verdict:
     if len(factors) < 2 or not held:
         verdict.edge = factors[0] if len(factors) > 1 else None
         return verdict
-    best = min(held, key=lambda f: _mean(of[f].losses))
+    best = min(held, key=lambda f: mean_loss(of[f].losses))
     low = high = factors.index(best)
     while low > 0 and factors[low - 1] in held:
         low -= 1
@@ -210,7 +210,7 @@ def _line(outcome: Outcome, width: int) -> str:
     name = f"{outcome.change.name:{width}}"
     if outcome.diverged:
         return f"{name}  diverged in {outcome.diverged} of {len(outcome.losses)}"
-    text = f"{name}  {_mean(outcome.losses):.4g}"
+    text = f"{name}  {mean_loss(outcome.losses):.4g}"
     if outcome.against is None:
         return text
     half = outcome.against.high - outcome.against.mean

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import RunError
+from ..modes import evaluating
 from .data import Batch
 
 
@@ -45,17 +46,11 @@ def recompute(model: nn.Module, batches: Iterable[Batch], *, layerwise: bool = F
             "batch norm: layerwise=True goes through the batches once for each layer, and a generator gives them only "
             "once; give a list or a DataLoader"
         )
-    modes = [(module, module.training) for module in model.modules()]
-    with _random_states_kept():
-        try:
-            model.eval()
-            if not layerwise:
-                return _set(_measured(model, batches, list(layers), layers), layers)
-            order = list(_measured(model, _first(batches), list(layers), {}))
-            return sum(_set(_measured(model, batches, [layer], {}), layers) for layer in order)
-        finally:
-            for module, training in modes:
-                module.training = training
+    with _random_states_kept(), evaluating(model):
+        if not layerwise:
+            return _set(_measured(model, batches, list(layers), layers), layers)
+        order = list(_measured(model, _first(batches), list(layers), {}))
+        return sum(_set(_measured(model, batches, [layer], {}), layers) for layer in order)
 
 
 class _Pool:

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..errors import RunError, SettingError, nearest
+from ..modes import evaluating
 from .data import Part
 from .task import Task
 
@@ -76,12 +77,9 @@ def scores(
         raise SettingError(f"ensemble: unknown kind {kind!r}; {nearest(str(kind), AVERAGES)}")
     if not models:
         raise RunError(f"{task.name}: an ensemble needs at least one model, got none")
-    modes = [(module, module.training) for model in models for module in model.modules()]
     sums: list[list[tuple[float, float | None]]] = []
     sizes = []
-    try:
-        for model in models:
-            model.eval()
+    with evaluating(*models):
         for inputs, targets in part.batches(batch):
             outputs = [model(inputs) for model in models]
             _check(task, outputs)
@@ -89,9 +87,6 @@ def scores(
             average = AVERAGES[kind](torch.stack(outputs))
             sizes.append(len(targets))
             sums.append([_score(task, output, targets) for output in (*outputs, average)])
-    finally:
-        for module, training in modes:
-            module.training = training
     *single, together = (_mean(column, sizes) for column in zip(*sums))
     return Scores(tuple(single), together, str(kind))
 

@@ -14,6 +14,7 @@ from torch.nn.utils import parametrize
 
 from ..errors import SettingError, nearest
 from ..layers import Maxout, MaxoutConv2d
+from ..modes import evaluating
 from .gains import INSIDE, RECURRENT, gains
 
 
@@ -246,12 +247,9 @@ def _fit(model: nn.Module, layers: dict[nn.Module, str], sample: Any) -> None:
 
     waiting = {layer: name for layer, name in layers.items() if not isinstance(layer, RECURRENT + INSIDE)}
     hooks = [layer.register_forward_hook(scale, with_kwargs=True) for layer in waiting]
-    modes = [(module, module.training) for module in model.modules()]
     try:
-        model.eval()
-        model(sample)
+        with evaluating(model):
+            model(sample)
     finally:
-        for module, training in modes:
-            module.training = training
         for hook in hooks:
             hook.remove()

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..again import Again
 from ..signals import Sample, Signals
+from ..whatif import mean_loss
 
 LONG = 100
 """Steps of a run that a fork of 40 from the same start is not to beat by a quarter."""
@@ -40,18 +41,14 @@ def asked(s: Signals, factors: Any) -> Any:
     return None if s.trial is None else s.trial(factors)
 
 
-def mean_of(losses: Any) -> float:
-    return math.fsum(losses) / len(losses) if all(map(math.isfinite, losses)) else math.inf
-
-
 def best_of(found: Any) -> tuple[float, float] | None:
     """(factor, loss) of the lowest, if any is finite and it is not the rate as it is."""
     if found is None:
         return None
-    losses = {o.change.lr_factor: mean_of(o.losses) for o in found.outcomes}
+    losses = {o.change.lr_factor: mean_loss(o.losses) for o in found.outcomes}
     factor = min(losses, key=losses.__getitem__)
     return (factor, losses[factor]) if factor != 1.0 and math.isfinite(losses[factor]) else None
 
 
 def own_of(found: Any) -> float:
-    return math.nan if found is None else next(mean_of(o.losses) for o in found.outcomes if o.change.lr_factor == 1.0)
+    return math.nan if found is None else next(mean_loss(o.losses) for o in found.outcomes if o.change.lr_factor == 1.0)

@@ -7,7 +7,8 @@ from statistics import median
 
 from ..finding import Finding
 from ..signals import Signals
-from .rate import LONG, asked, best_of, mean_of, nan_to, own_of, ratio, told
+from ..whatif import mean_loss
+from .rate import LONG, asked, best_of, nan_to, own_of, ratio, told
 from .still import plateau
 
 CREEPS = 1e-3
@@ -15,7 +16,8 @@ CREEPS = 1e-3
 SLOW = 5e-3
 """Update over weight up to which a higher rate is tried from the start."""
 HIGHER, THREE = 0.4, 0.15
-"""The same for rates 10 and 3 times higher. At a third of a good rate runs lose up to 0.35, at a tenth 0.5 and more."""
+"""Of the way down that rates 10 and 3 times higher gain when the run is made again. At a third of a good rate runs lose
+up to 0.35, at a tenth 0.5 and more."""
 LINEAR = 6.0
 """A rate 10 times higher falls at least so many times as far: the run is still in a straight line from its start."""
 
@@ -65,7 +67,7 @@ def _from_here(s: Signals, usual: float) -> Low | None:
     found = asked(s, (3.0, 10.0))
     if found is None:
         return None
-    falls = {o.change.lr_factor: found.start - mean_of(o.losses) for o in found.outcomes}
+    falls = {o.change.lr_factor: found.start - mean_loss(o.losses) for o in found.outcomes}
     own, three, ten = (falls.get(f, math.nan) for f in (1.0, 3.0, 10.0))
     sure = all(o.verdict == "better" for o in found.outcomes if o.change.lr_factor != 1.0)  # paired: noise is no matter
     if not (sure and ten > LINEAR * max(own, 0.0) and three > 2.0 * max(own, 0.0)):
@@ -75,9 +77,8 @@ def _from_here(s: Signals, usual: float) -> Low | None:
 
 
 def _from_start(s: Signals) -> Low | None:
-    if (
-        s.steps < LONG or s.end() < 0.25 * s.start() or not s.facts.get("own_loss", True)
-    ):  # it has come far, if not as fast as it could
+    come_far = s.end() < 0.25 * s.start()  # if not as fast as it could
+    if s.steps < LONG or come_far or not s.facts.get("own_loss", True):
         return None
     found = asked(s, ("start", 3.0, 10.0))
     best = best_of(found)
