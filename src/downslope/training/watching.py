@@ -64,10 +64,7 @@ class Watching:
         seen, self.seen = self.seen, None
         try:
             if folder is not None and self.leads and error is not None and seen.signals.steps:
-                report = seen.report(forks=False)
-                report.notes.append(f"the run ended by {type(error).__name__} after {report.steps} steps")
-                with contextlib.suppress(RunError):  # what has ended the run is the error to be heard
-                    report.save(folder, folder.name)
+                _write(seen.report(forks=False), folder, error)
         finally:
             seen.close()
 
@@ -106,6 +103,11 @@ class WatchingLosses:
         if folder is None or error is None or not self.losses:
             return
         report = course.report(self.losses, self.validation, {}, self.budget, self.WHY)
-        report.notes.append(f"the run ended by {type(error).__name__} after {report.steps} steps")
-        with contextlib.suppress(RunError):
-            report.save(folder, folder.name)
+        _write(report, folder, error)
+
+
+def _write(report: Report, folder: Path, error: BaseException) -> None:
+    """The report of a run that something has ended before its time."""
+    report.notes.append(f"the run ended by {type(error).__name__} after {report.steps} steps")
+    with contextlib.suppress(RunError):  # what has ended the run is the error to be heard
+        report.save(folder, folder.name)
